@@ -1,0 +1,57 @@
+//! Rebuilds the base model that ships with the source, from its seed.
+//!
+//! ```text
+//! cargo run -p experiments --bin build_base -- --out experiments/assets/base
+//! ```
+//!
+//! On one machine the result is the same byte for byte; another kind of CPU may round differently.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use experiments::cli::exit_code;
+use experiments::config::parse;
+use experiments::device::device;
+use experiments::pipeline::{BasePreset, train_base};
+use extracot_core::Seed;
+
+const PRESET: &str = include_str!("../../configs/build_base/base.toml");
+
+/// Trains the base model of the embedded task.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Change one setting, as in --set base.sft.n_steps=20 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Model folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Print no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let preset: BasePreset = parse(PRESET, &arguments.overrides)?;
+    let device = device(&arguments.device)?;
+    let seed = Seed(preset.seed);
+    let base = train_base(
+        &preset.base,
+        &[],
+        &device,
+        seed,
+        arguments.quiet,
+        |_| Ok(()),
+    )?;
+    Ok(base.save(&arguments.out)?)
+}

@@ -1,0 +1,120 @@
+//! Arguments that every ablation binary takes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use extracot_core::Seed;
+
+use crate::config::AblationConfig;
+use crate::device::device;
+use crate::pipeline::Pipeline;
+use crate::problem_source::ProblemSets;
+use crate::run::Run;
+
+/// Runs the three stages of Extra-CoT on a tiny model and compares the arms of CHRPO.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// Settings to start from: default (minutes) or smoke (seconds)
+    #[arg(long, default_value = "default")]
+    preset: String,
+    /// Change one setting, as in --set reward.tau=0.2 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Root of all random streams: the same seed gives the same bytes on CPU
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Problems as JSON lines with question, solution and answer, instead of the generator's
+    #[arg(long, value_name = "FILE")]
+    problems: Option<PathBuf>,
+    /// Run folder [default: runs/<experiment>-<preset>-seed<seed>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in the folder; finished stages are reused
+    #[arg(long)]
+    resume: bool,
+    /// Print the resolved settings and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Print no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Arguments {
+    /// Resolves the settings and opens the run; `None` after `--dry-run`.
+    ///
+    /// # Errors
+    ///
+    /// If a setting, the problem file, the device or the run folder cannot be used.
+    #[allow(
+        clippy::print_stdout,
+        reason = "--dry-run prints the settings for other programs"
+    )]
+    pub fn open(self, experiment: &str) -> Result<Option<Pipeline>> {
+        let mut overrides = self.overrides;
+        if self.problems.is_some() && !overrides.iter().any(|o| o.starts_with("base.source")) {
+            // The shipped base knows the generator's problems only.
+            overrides.push("base.source=\"trained\"".to_owned());
+        }
+        let config = AblationConfig::preset(&self.preset, &overrides)?;
+        let resolved = format!(
+            "# experiment = \"{experiment}\", preset = \"{}\", seed = {}, problems = {:?}\n{}",
+            self.preset,
+            self.seed,
+            self.problems
+                .as_ref()
+                .map_or("generator".into(), |path| path.to_string_lossy()),
+            config.to_toml()?
+        );
+        if self.dry_run {
+            print!("{resolved}");
+            return Ok(None);
+        }
+        let seed = Seed(self.seed);
+        let device = device(&self.device)?;
+        let problems = match &self.problems {
+            Some(path) => ProblemSets::read(path, &config.problems)?,
+            None => ProblemSets::generate(&config.problems, seed.derive("problems", 0)),
+        };
+        let out = self.out.unwrap_or_else(|| {
+            PathBuf::from(format!(
+                "runs/{experiment}-{}-seed{}",
+                self.preset, self.seed
+            ))
+        });
+        Ok(Some(Pipeline {
+            run: Run::open(&out, &resolved, self.resume)?,
+            config,
+            preset: self.preset,
+            seed,
+            device,
+            n_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            quiet: self.quiet,
+            problems,
+        }))
+    }
+}
+
+/// The `main` of an ablation: parses the arguments, runs `work`, and reports an error in one line
+/// with its causes, exit code 1.
+pub fn main_of(experiment: &str, work: impl FnOnce(&Pipeline) -> Result<()>) -> ExitCode {
+    let opened = Arguments::parse().open(experiment);
+    exit_code(opened.and_then(|pipeline| pipeline.as_ref().map_or(Ok(()), work)))
+}
+
+/// Success, or the error on stderr and exit code 1.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

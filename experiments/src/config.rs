@@ -1,0 +1,369 @@
+//! Settings of the ablation: presets in TOML, `--set` on top, every key checked.
+
+use anyhow::{Context, Result, anyhow, bail};
+use extracot_core::KeepLevel;
+use extracot_core::budget::BudgetRule;
+use extracot_core::reward::ModeConstants;
+use extracot_core::sft::StageKeys;
+use extracot_models::DecoderSize;
+use extracot_train::loss::ClipRange;
+use extracot_train::policy_trainer::PolicyConfig;
+use extracot_train::{CompressorConfig, SftConfig};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Presets of `chrpo_ablation`, by name.
+pub const PRESETS: [(&str, &str); 2] = [
+    (
+        "default",
+        include_str!("../configs/chrpo_ablation/default.toml"),
+    ),
+    (
+        "smoke",
+        include_str!("../configs/chrpo_ablation/smoke.toml"),
+    ),
+];
+
+/// All settings of `chrpo_ablation`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AblationConfig {
+    /// Numbers of problems.
+    pub problems: ProblemsConfig,
+    /// The base model.
+    pub base: BaseConfig,
+    /// Decoding.
+    pub decode: DecodeConfig,
+    /// Stage 1.
+    pub compressor: CompressorStageConfig,
+    /// Stage 2.
+    pub sft: SftStageConfig,
+    /// Teacher budgets.
+    pub budgets: BudgetsConfig,
+    /// Rewards of stage 3.
+    pub reward: RewardConfig,
+    /// Stage 3.
+    pub chrpo: ChrpoConfig,
+}
+
+/// Numbers of problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemsConfig {
+    /// Problems whose traces are compressed.
+    pub n_train: usize,
+    /// Training problems whose difficulty is measured for the policy queue.
+    pub n_warmup: usize,
+    /// Problems of reinforcement learning.
+    pub n_reinforce: usize,
+    /// Problems of the table.
+    pub n_test: usize,
+}
+
+/// Where the base model comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseSource {
+    /// The checkpoint that is part of the source tree (`build_base` rebuilds it).
+    Shipped,
+    /// Trained in the run.
+    Trained,
+}
+
+/// The base model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseConfig {
+    /// Where it comes from. A problem file needs `trained`.
+    pub source: BaseSource,
+    /// Entries of its tokenizer before the added tokens, at most.
+    pub vocab_size: usize,
+    /// Its sizes.
+    pub decoder: DecoderSize,
+    /// Its training.
+    pub sft: SftConfig,
+}
+
+/// Decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecodeConfig {
+    /// Tokens after which a sample is cut.
+    pub max_new_tokens: usize,
+    /// Rows decoded together.
+    pub batch_rows: usize,
+}
+
+/// Stage 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompressorStageConfig {
+    /// Width of the classifier.
+    pub hidden_size: usize,
+    /// Inner width of its feed-forward.
+    pub intermediate_size: usize,
+    /// Its layers.
+    pub n_layers: usize,
+    /// Its heads.
+    pub n_heads: usize,
+    /// Its attention window.
+    pub window: usize,
+    /// Its training.
+    pub train: CompressorConfig,
+}
+
+/// Stage 2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SftStageConfig {
+    /// Stages of the curriculum over the fixed levels.
+    pub stages: Vec<StageKeys>,
+    /// Fine-tuning on the fixed levels.
+    pub fixed: SftConfig,
+    /// Share of policy examples in the second part.
+    pub policy_share: f64,
+    /// Share of policy examples whose level is drawn evenly instead of measured: a level that the
+    /// warm-up never shows is never found by reinforcement learning.
+    pub explore: f64,
+    /// Fine-tuning on both queues.
+    pub mixed: SftConfig,
+}
+
+/// Teacher budgets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetsConfig {
+    /// Samples per level (K).
+    pub n_samples: usize,
+    /// Their temperature.
+    pub temperature: f64,
+    /// Which levels must pass.
+    pub rule: BudgetRule,
+}
+
+/// Rewards of stage 3.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardConfig {
+    /// Weight of correctness.
+    pub w_acc: f64,
+    /// Weight of calibration.
+    pub w_cal: f64,
+    /// Weight of the mode term.
+    pub w_mode: f64,
+    /// Weight of integrity.
+    pub w_int: f64,
+    /// Weight of the control-head reward.
+    pub w_ctrl: f64,
+    /// Reward of the control head per unit of ratio saved by a right answer.
+    pub saving: f64,
+    /// Tolerance of calibration.
+    pub tau: f64,
+    /// Constants of the mode term.
+    pub mode: ModeConstants,
+}
+
+/// Stage 3.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChrpoConfig {
+    /// Weight of the control-head loss.
+    pub alpha: f64,
+    /// Weight of the divergence from the fine-tuned model.
+    pub beta: f64,
+    /// Bounds of the importance weights.
+    pub clip: ClipRange,
+    /// The loop.
+    pub policy: PolicyConfig,
+}
+
+impl AblationConfig {
+    /// A preset with overrides (`key=value`, dotted keys).
+    ///
+    /// # Errors
+    ///
+    /// If the preset is unknown, a key is unknown (the nearest is named), or a value is not allowed.
+    pub fn preset(name: &str, overrides: &[String]) -> Result<Self> {
+        let known = PRESETS.map(|(name, _)| name);
+        let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) else {
+            bail!(
+                "unknown preset `{name}`; known are {}{}",
+                known.join(", "),
+                nearest(name, &known)
+            );
+        };
+        let config: Self = parse(text, overrides)
+            .with_context(|| format!("preset `{name}`{}", with_overrides(overrides)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let at_least_one = [
+            ("problems.n_train", self.problems.n_train),
+            ("problems.n_warmup", self.problems.n_warmup),
+            ("problems.n_reinforce", self.problems.n_reinforce),
+            ("problems.n_test", self.problems.n_test),
+            ("budgets.n_samples", self.budgets.n_samples),
+            ("decode.max_new_tokens", self.decode.max_new_tokens),
+            ("decode.batch_rows", self.decode.batch_rows),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                bail!("{key} = 0 is not allowed: at least 1");
+            }
+        }
+        if self.problems.n_warmup > self.problems.n_train {
+            bail!("problems.n_warmup exceeds problems.n_train");
+        }
+        if !(0.0..=1.0).contains(&self.sft.explore) {
+            bail!("sft.explore = {} is not allowed: [0, 1]", self.sft.explore);
+        }
+        // Constants of the method are checked where they are used: build the parts once, up front.
+        crate::pipeline::full_chrpo(self)?;
+        if self.budgets.temperature < 0.0 {
+            bail!(
+                "budgets.temperature = {} is not allowed: at least 0",
+                self.budgets.temperature
+            );
+        }
+        Ok(())
+    }
+
+    /// The resolved settings as TOML.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be serialized.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+fn with_overrides(overrides: &[String]) -> String {
+    match overrides {
+        [] => String::new(),
+        _ => format!(" with --set {}", overrides.join(" --set ")),
+    }
+}
+
+/// Parses TOML, applies overrides, and reports an unknown key with the nearest known one.
+///
+/// # Errors
+///
+/// If the text or an override does not parse or does not fit `T`.
+pub fn parse<T: DeserializeOwned>(text: &str, overrides: &[String]) -> Result<T> {
+    let mut table: toml::Table = text.parse()?;
+    for setting in overrides {
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| anyhow!("--set {setting}: expected key=value"))?;
+        let value = format!("v = {value}")
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|mut table| table.remove("v"))
+            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        set(&mut table, key, value).with_context(|| format!("--set {setting}"))?;
+    }
+    T::deserialize(table).map_err(|error| anyhow!("{}", explain(&error.to_string())))
+}
+
+fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table = table;
+    for part in parts {
+        let known: Vec<String> = table.keys().cloned().collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        table = match table.get_mut(part) {
+            Some(toml::Value::Table(inner)) => inner,
+            _ => bail!(
+                "unknown section `{part}` in `{key}`{}",
+                nearest(part, &known)
+            ),
+        };
+    }
+    table.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// Adds the nearest key to serde's message about an unknown one.
+fn explain(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((unknown, known)) if message.contains("unknown field") => {
+            format!("{}{}", message.trim_end(), nearest(unknown, known))
+        }
+        _ => message.trim_end().to_owned(),
+    }
+}
+
+fn nearest(word: &str, known: &[&str]) -> String {
+    let best = known
+        .iter()
+        .min_by_key(|candidate| strsim::damerau_levenshtein(word, candidate));
+    best.map_or_else(String::new, |best| format!("; did you mean `{best}`?"))
+}
+
+/// A short hash of anything serializable: names stages and configs.
+///
+/// # Errors
+///
+/// If the value cannot be serialized.
+pub fn content_hash(value: &impl Serialize) -> Result<String> {
+    let digest = Sha256::digest(serde_json::to_vec(value)?);
+    Ok(digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// The levels that traces are compressed to.
+pub fn compressed_levels() -> impl Iterator<Item = KeepLevel> {
+    KeepLevel::ALL
+        .into_iter()
+        .filter(|level| *level != KeepLevel::FULL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(preset: &str, overrides: &[&str]) -> String {
+        let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+        format!(
+            "{:#}",
+            AblationConfig::preset(preset, &overrides).unwrap_err()
+        )
+    }
+
+    #[test]
+    fn presets_parse_and_survive_a_round_trip() {
+        for (name, _) in PRESETS {
+            let config = AblationConfig::preset(name, &[]).unwrap();
+            let again: AblationConfig = parse(&config.to_toml().unwrap(), &[]).unwrap();
+            assert_eq!(config, again);
+        }
+    }
+
+    #[test]
+    fn wrong_keys_name_the_nearest() {
+        let found = message("default", &["reward.w_cals=0.2"]);
+        assert!(found.contains("did you mean `w_cal`"), "{found}");
+        let found = message("default", &["rewards.w_cal=0.2"]);
+        assert!(found.contains("did you mean `reward`"), "{found}");
+        let found = message("smok", &[]);
+        assert!(found.contains("did you mean `smoke`"), "{found}");
+        assert!(message("smoke", &["w"]).contains("key=value"));
+        assert!(message("smoke", &["problems.n_test=0"]).contains("at least 1"));
+        assert!(message("smoke", &["chrpo.clip=[2.0, 0.2]"]).contains("0 < low < 1"));
+    }
+
+    #[test]
+    fn an_override_reaches_its_key() {
+        let config = AblationConfig::preset("smoke", &["reward.tau=0.25".to_owned()]).unwrap();
+        assert_eq!(config.reward.tau, 0.25);
+    }
+}

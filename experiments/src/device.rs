@@ -1,0 +1,42 @@
+//! The one place that picks a device.
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+
+/// The device of a `--device` argument, if this build has it.
+///
+/// # Errors
+///
+/// If the name is unknown or its feature is off.
+pub fn device(name: &str) -> Result<Device> {
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => match index.parse::<usize>() {
+            Ok(index) => (kind, index),
+            Err(_) => bail!("device `{name}`: `{index}` is no device number"),
+        },
+        None => (name, 0),
+    };
+    // Without a GPU feature no arm reads the number.
+    let _ = index;
+    match kind {
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(index)),
+        #[allow(
+            unreachable_patterns,
+            reason = "a build with every feature knows every name above"
+        )]
+        "flex" | "vulkan" | "wgpu" | "cuda" => bail!(
+            "this build has no `{kind}` device; build with `--features {kind}` \
+             (see README, section Devices)"
+        ),
+        _ => bail!(
+            "unknown device `{name}`; known are flex, vulkan, wgpu, cuda, with :N for a number"
+        ),
+    }
+}

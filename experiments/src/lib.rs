@@ -1,0 +1,15 @@
+//! The embedded task, the pipeline over it, and what the binaries share: settings, run folders,
+//! progress, reports. Binaries print; the libraries below do not.
+#![recursion_limit = "256"]
+#![allow(clippy::print_stderr, reason = "binaries report progress on stderr")]
+
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod pipeline;
+pub mod problem_source;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod summary;
+pub mod word_problems;

@@ -1,0 +1,208 @@
+//! Stage 3: the arms of the ablation. An arm is a reward, a baseline and an objective: parts are
+//! left out by composing other types, never by a flag in the loop.
+
+use std::fs::File;
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use extracot_core::CoreError;
+use extracot_core::advantage::{AdvantageEstimator, GroupNormalized};
+use extracot_core::reward::{
+    AccuracyReward, Calibration, ControlHeadReward, HierarchicalReward, Integrity, Mode, Reward,
+};
+use extracot_models::PolicyCheckpoint;
+use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
+use extracot_train::objective::{Chrpo, Grpo, PolicyObjective};
+use extracot_train::policy_trainer::{PolicyAlgorithm, PolicyProblem, PolicyTask, train_policy};
+
+use super::Pipeline;
+use crate::config::{AblationConfig, RewardConfig};
+use crate::run::StageFolder;
+
+/// One arm.
+pub struct Arm {
+    /// Its name in the table.
+    pub name: String,
+    /// What is rewarded.
+    pub reward: Box<dyn Reward>,
+    /// The group baseline.
+    pub estimator: Box<dyn AdvantageEstimator>,
+    /// The loss.
+    pub objective: Box<dyn PolicyObjective>,
+}
+
+impl std::fmt::Debug for Arm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arm")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn grpo(config: &AblationConfig) -> Grpo {
+    Grpo {
+        clip: config.chrpo.clip,
+        beta: config.chrpo.beta,
+    }
+}
+
+/// Correctness, calibration and integrity behind the gates.
+fn gated(reward: &RewardConfig) -> Result<HierarchicalReward, CoreError> {
+    HierarchicalReward::try_new(reward.w_acc)?
+        .with_term(reward.w_cal, Calibration::try_new(reward.tau)?)?
+        .with_term(reward.w_int, Integrity)
+}
+
+/// CHRPO as a whole.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn full_chrpo(config: &AblationConfig) -> Result<Arm> {
+    let reward = &config.reward;
+    let mode = Mode::try_new(reward.mode)?;
+    let control = ControlHeadReward::try_new(mode, reward.w_ctrl, reward.saving)?;
+    Ok(Arm {
+        name: "full CHRPO".to_owned(),
+        reward: Box::new(
+            gated(reward)?
+                .with_term(reward.w_mode, mode)?
+                .with_control(control),
+        ),
+        estimator: Box::new(GroupNormalized),
+        objective: Box::new(Chrpo {
+            main: grpo(config),
+            alpha: config.chrpo.alpha,
+        }),
+    })
+}
+
+/// Without the control-head reward: the mode term acts through the main reward alone.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn without_control(config: &AblationConfig) -> Result<Arm> {
+    let reward = &config.reward;
+    let mode = Mode::try_new(reward.mode)?;
+    Ok(Arm {
+        name: "without R_ctrl".to_owned(),
+        reward: Box::new(gated(reward)?.with_term(reward.w_mode, mode)?),
+        estimator: Box::new(GroupNormalized),
+        objective: Box::new(grpo(config)),
+    })
+}
+
+/// Without anything that speaks of the teacher budget.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn without_mode_and_control(config: &AblationConfig) -> Result<Arm> {
+    Ok(Arm {
+        name: "without R_mode, R_ctrl".to_owned(),
+        reward: Box::new(gated(&config.reward)?),
+        estimator: Box::new(GroupNormalized),
+        objective: Box::new(grpo(config)),
+    })
+}
+
+/// Plain GRPO on correctness.
+pub fn accuracy_only(config: &AblationConfig) -> Arm {
+    Arm {
+        name: "accuracy only (GRPO)".to_owned(),
+        reward: Box::new(AccuracyReward),
+        estimator: Box::new(GroupNormalized),
+        objective: Box::new(grpo(config)),
+    }
+}
+
+/// Trains one arm from the fine-tuned model.
+///
+/// `settings` must hold every constant that went into `arm`: it decides whether a finished stage is
+/// reused.
+///
+/// # Errors
+///
+/// If training or writing fails.
+pub fn train_arm(
+    pipeline: &Pipeline,
+    arm: &Arm,
+    settings: &impl serde::Serialize,
+    sft: &StageFolder,
+    budgets: &StageFolder,
+) -> Result<StageFolder> {
+    let config = &pipeline.config.chrpo.policy;
+    let name = format!("arm_{}", slug(&arm.name));
+    let inputs = (&sft.key, &budgets.key, settings, config, pipeline.seed);
+    pipeline.run.stage(&name, &inputs, |stage| {
+        let policy = pipeline.policy(sft)?;
+        let problems: Vec<PolicyProblem> = budgets.read("budgets.jsonl")?;
+        let algorithm = PolicyAlgorithm {
+            reward: arm.reward.as_ref(),
+            estimator: arm.estimator.as_ref(),
+            objective: arm.objective.as_ref(),
+        };
+        let (device, model) = pipeline.trainable(&policy.checkpoint.model);
+        let progress = pipeline.progress(&arm.name, config.n_steps, "steps");
+        let mut events = JsonLinesSink::create(&stage.path("events.jsonl"))?;
+        let rollouts_path = stage.path("rollouts.jsonl");
+        let mut rollouts = File::create(&rollouts_path)
+            .with_context(|| format!("cannot create {}", rollouts_path.display()))?;
+        // The same streams for every arm: they differ by their algorithm only.
+        let seed = pipeline.seed.derive("arm", 0);
+        let model = train_policy(
+            model,
+            PolicyTask {
+                problems: &problems,
+                context: &policy.context(),
+            },
+            &algorithm,
+            config,
+            &device,
+            seed,
+            |step| {
+                let metric = |key: &str| step.metrics.get(key).copied().unwrap_or(0.0);
+                progress.advance(
+                    1,
+                    &format!(
+                        "accuracy {:.2}, ratio {:.2}",
+                        metric("rollout/accuracy"),
+                        metric("ratio/realized_mean")
+                    ),
+                );
+                let mut lines = Vec::new();
+                for row in &step.rollouts {
+                    serde_json::to_writer(&mut lines, row)
+                        .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
+                    lines.push(b'\n');
+                }
+                rollouts
+                    .write_all(&lines)
+                    .map_err(CoreError::io("write", &rollouts_path))?;
+                let row = MetricRow {
+                    stage: arm.name.clone(),
+                    step: step.step,
+                    metrics: step.metrics,
+                };
+                Ok(events.record(&row)?)
+            },
+        )?;
+        let checkpoint = PolicyCheckpoint {
+            model: model.valid(),
+            ..policy.checkpoint.clone()
+        };
+        Ok(checkpoint.save(&stage.model)?)
+    })
+}
+
+/// A name as part of a path.
+pub(super) fn slug(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    words.join("_")
+}

@@ -1,0 +1,86 @@
+//! Greedy evaluation on the test problems: base, every fixed level, the policy, every arm.
+
+use anyhow::Result;
+use extracot_core::report::EvalRecord;
+use extracot_core::{ControlToken, KeepLevel};
+use extracot_train::evaluate::evaluate;
+
+use super::Pipeline;
+use super::arms::slug;
+use crate::run::StageFolder;
+use crate::summary::RowKind;
+
+/// All records of the table, row by row.
+#[derive(Debug, Clone)]
+pub struct Evaluations {
+    /// Name, kind, asked level, records in the order of the test problems.
+    pub rows: Vec<(String, RowKind, Option<KeepLevel>, Vec<EvalRecord>)>,
+}
+
+/// Evaluates every row of the table.
+///
+/// # Errors
+///
+/// If decoding or writing fails.
+pub fn evaluate_all(
+    pipeline: &Pipeline,
+    base: &StageFolder,
+    sft: &StageFolder,
+    arms: &[(String, StageFolder)],
+) -> Result<Evaluations> {
+    let mut rows = Vec::new();
+    let mut add = |name: &str, kind, level: Option<KeepLevel>, model: &StageFolder| -> Result<()> {
+        let control = match kind {
+            RowKind::Base => None,
+            _ => Some(level.map_or(ControlToken::Policy, ControlToken::Level)),
+        };
+        rows.push((
+            name.to_owned(),
+            kind,
+            level,
+            records(pipeline, name, model, control)?,
+        ));
+        Ok(())
+    };
+    add("base", RowKind::Base, None, base)?;
+    for level in KeepLevel::ALL {
+        add(
+            &format!("level {level}"),
+            RowKind::FixedLevel,
+            Some(level),
+            sft,
+        )?;
+    }
+    add("POLICY after SFT", RowKind::SftPolicy, None, sft)?;
+    for (name, stage) in arms {
+        add(name, RowKind::Arm, None, stage)?;
+    }
+    Ok(Evaluations { rows })
+}
+
+fn records(
+    pipeline: &Pipeline,
+    name: &str,
+    model: &StageFolder,
+    control: Option<ControlToken>,
+) -> Result<Vec<EvalRecord>> {
+    let problems = &pipeline.problems.test;
+    let inputs = (&model.key, control, problems, pipeline.config.decode);
+    let stage = pipeline
+        .run
+        .stage(&format!("eval_{}", slug(name)), &inputs, |stage| {
+            let policy = pipeline.policy(model)?;
+            let progress = pipeline.progress(&stage.name, problems.len(), "problems");
+            let report = |n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts);
+            let records = evaluate(
+                &pipeline.engine(&policy, &report),
+                &policy.context(),
+                problems,
+                control,
+                &pipeline.sampling(0.0, 1),
+                pipeline.seed,
+            )?;
+            stage.write("records.jsonl", &records)
+        })?;
+    stage.read("records.jsonl")
+}

@@ -1,0 +1,213 @@
+//! The problems of a run: from the generator, or from a file of JSON lines.
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use extracot_core::jsonl::read_jsonl;
+use extracot_core::{Problem, Seed};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ProblemsConfig, content_hash};
+use crate::word_problems::{Split, WordProblem, problem_set};
+
+/// The problem sets of a run.
+#[derive(Debug, Clone)]
+pub struct ProblemSets {
+    /// For traces and fine-tuning.
+    pub train: Vec<Problem>,
+    /// For reinforcement learning.
+    pub reinforce: Vec<Problem>,
+    /// For the table.
+    pub test: Vec<Problem>,
+    /// Rows by what became of them.
+    pub counts: BTreeMap<String, u64>,
+    /// `generator`, or the file's name and content hash.
+    pub source: String,
+    /// Whether the problems come from a file: then worked solutions serve as chains of thought.
+    pub from_file: bool,
+}
+
+/// A row of a problem file.
+#[derive(Debug, Deserialize, Serialize)]
+struct ProblemRow {
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+    question: Option<String>,
+    #[serde(default)]
+    solution: Option<String>,
+    answer: Option<serde_json::Value>,
+}
+
+impl ProblemSets {
+    /// Problems of the generator.
+    pub fn generate(config: &ProblemsConfig, seed: Seed) -> Self {
+        let set = |split: Split, n| -> Vec<Problem> {
+            let items = problem_set(split, n, seed.derive(split.name(), 0));
+            items
+                .into_iter()
+                .map(|WordProblem { problem, .. }| problem)
+                .collect()
+        };
+        let train = set(Split::Train, config.n_train);
+        let reinforce = set(Split::Reinforce, config.n_reinforce);
+        let test = set(Split::Test, config.n_test);
+        let total = (train.len() + reinforce.len() + test.len()) as u64;
+        Self {
+            train,
+            reinforce,
+            test,
+            counts: BTreeMap::from([("generated".to_owned(), total)]),
+            source: "generator".to_owned(),
+            from_file: false,
+        }
+    }
+
+    /// Problems of a file of JSON lines with `question`, `solution`, `answer` (and `id`). A split is
+    /// decided by a hash of the question alone, so no problem is in two of them.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, a line is malformed or lacks its question or answer, or a split
+    /// would be empty.
+    pub fn read(path: &Path, config: &ProblemsConfig) -> Result<Self> {
+        let rows: Vec<ProblemRow> = read_jsonl(path)?;
+        let hash = content_hash(&rows)?;
+        let mut counts = BTreeMap::from([("rows read".to_owned(), rows.len() as u64)]);
+        let mut count = |reason: &str| *counts.entry(reason.to_owned()).or_insert(0) += 1;
+        let mut seen = HashSet::new();
+        let (mut train, mut reinforce, mut test) = (Vec::new(), Vec::new(), Vec::new());
+        for (row_idx, row) in rows.into_iter().enumerate() {
+            let place = || format!("{}: row {}", path.display(), row_idx + 1);
+            let problem = problem_of(row, row_idx).with_context(place)?;
+            let key = problem
+                .question
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            if problem
+                .solution
+                .as_ref()
+                .is_none_or(|solution| solution.trim().is_empty())
+            {
+                count("dropped: no worked solution");
+            } else if !seen.insert(key.to_lowercase()) {
+                count("dropped: same question as an earlier row");
+            } else {
+                let (set, limit) = match Seed(0).derive(&key.to_lowercase(), 0).0 % 100 {
+                    0..60 => (&mut train, config.n_train),
+                    60..80 => (&mut reinforce, config.n_reinforce),
+                    _ => (&mut test, config.n_test),
+                };
+                if set.len() < limit {
+                    set.push(problem);
+                    count("used");
+                } else {
+                    count("not needed at this size");
+                }
+            }
+        }
+        if train.is_empty() || reinforce.is_empty() || test.is_empty() {
+            bail!(
+                "{}: {} train, {} reinforce and {} test problems; every split needs at least one \
+                 (counts: {counts:?})",
+                path.display(),
+                train.len(),
+                reinforce.len(),
+                test.len()
+            );
+        }
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let source = format!("{} ({hash})", name.unwrap_or_default());
+        Ok(Self {
+            train,
+            reinforce,
+            test,
+            counts,
+            source,
+            from_file: true,
+        })
+    }
+}
+
+fn problem_of(row: ProblemRow, row_idx: usize) -> Result<Problem> {
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let Some(question) = row.question.filter(|question| !question.trim().is_empty()) else {
+        bail!("a problem without a question");
+    };
+    let answer = row.answer.filter(|answer| !answer.is_null()).map(text);
+    let Some(answer) = answer.filter(|answer| !answer.trim().is_empty()) else {
+        bail!("a problem without an answer");
+    };
+    Ok(Problem {
+        id: row.id.map_or_else(|| format!("row-{}", row_idx + 1), text),
+        question,
+        solution: row.solution,
+        answer,
+        difficulty: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: ProblemsConfig = ProblemsConfig {
+        n_train: 50,
+        n_warmup: 1,
+        n_reinforce: 20,
+        n_test: 20,
+    };
+
+    fn read(text: &str) -> Result<ProblemSets> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("problems.jsonl");
+        std::fs::write(&path, text).unwrap();
+        ProblemSets::read(&path, &SIZES)
+    }
+
+    #[test]
+    fn rows_are_split_by_question_and_every_row_is_counted() {
+        let mut text = String::new();
+        for i in 0..200 {
+            text += &format!(
+                "{{\"question\":\"q{}\",\"solution\":\"s\",\"answer\":{i}}}\n",
+                i % 150
+            );
+        }
+        text += "{\"question\":\"no solution\",\"answer\":\"1\"}\n";
+        let sets = read(&text).unwrap();
+        let all: Vec<_> = [&sets.train, &sets.reinforce, &sets.test]
+            .into_iter()
+            .flatten()
+            .collect();
+        let questions: HashSet<_> = all.iter().map(|p| &p.question).collect();
+        assert_eq!(questions.len(), all.len());
+        assert_eq!(sets.counts["dropped: same question as an earlier row"], 50);
+        assert_eq!(sets.counts["dropped: no worked solution"], 1);
+        let total: u64 = sets.counts.values().sum();
+        assert_eq!(total, 2 * 201, "{:?}", sets.counts);
+    }
+
+    #[test]
+    fn bad_rows_are_named() {
+        let message = |text: &str| format!("{:#}", read(text).unwrap_err());
+        let good = "{\"question\":\"q\",\"solution\":\"s\",\"answer\":\"1\"}\n";
+        assert!(
+            message(&format!("{good}{{\"question\":\"q\"}}"))
+                .contains("row 2: a problem without an answer")
+        );
+        assert!(
+            message(&format!("{good}{{\"answer\":1}}"))
+                .contains("row 2: a problem without a question")
+        );
+        assert!(message(&format!("{good}not json")).contains("problems.jsonl:2:"));
+        assert!(message(good).contains("every split needs at least one"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The report of a run: a [`Summary`] goes in, a table for the terminal or one HTML file comes out.
+//!
+//! The HTML file stands alone: style and plots are inline, there are no scripts and no addresses.
+//! Every text that a model or a data file wrote is escaped. The same summary gives the same bytes.
+
+mod bars;
+mod curves;
+mod headline;
+mod labels;
+mod marks;
+mod palette;
+mod pareto;
+mod rows;
+mod samples;
+mod series;
+mod shares;
+mod svg;
+mod tables;
+mod target;
+mod terminal;
+mod text;
+mod ticks;
+
+#[cfg(test)]
+pub(crate) mod example;
+#[cfg(test)]
+mod tests;
+
+pub use headline::headline;
+pub use terminal::render_table;
+
+use crate::summary::Summary;
+use palette::Palette;
+use text::escape;
+
+const STYLE: &str = include_str!("style.css");
+
+/// One part of the page.
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: String,
+}
+
+/// The report as one self-contained HTML file.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn write(summary: &experiments::summary::Summary) -> std::io::Result<()> {
+/// std::fs::write("report.html", experiments::report::render_html(summary))
+/// # }
+/// ```
+pub fn render_html(summary: &Summary) -> String {
+    let sections = sections(summary);
+    let title = escape(&format!("{}: {}", summary.experiment, summary.preset));
+    let toc: String = sections
+        .iter()
+        .map(|part| format!("<li><a href=\"#{}\">{}</a></li>", part.id, part.title))
+        .collect();
+    let body: String = sections
+        .iter()
+        .map(|part| {
+            let Section { id, title, body } = part;
+            format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n")
+        })
+        .collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <header>\n<p class=\"kicker\">{title}, seed {seed}</p>\n<h1>{headline}</h1>\n\
+         <p class=\"muted\">{caution}</p>\n</header>\n\
+         <nav aria-label=\"Contents\"><ul>{toc}</ul></nav>\n{body}</main>\n</body>\n</html>\n",
+        seed = summary.seed,
+        headline = escape(&headline(summary)),
+        caution = headline::CAUTION,
+    )
+}
+
+fn sections(summary: &Summary) -> Vec<Section> {
+    let palette = Palette::new(summary);
+    let section = |id, title, body| Section { id, title, body };
+    vec![
+        section("aims", "Aims", headline::aims(summary)),
+        section("table", "Table", tables::main(summary)),
+        section(
+            "pareto",
+            "Accuracy against tokens",
+            pareto::html(summary, &palette),
+        ),
+        section(
+            "target",
+            "Target against realized ratio",
+            target::html(summary),
+        ),
+        section(
+            "curves",
+            "Course of the training",
+            curves::metrics(summary, &palette),
+        ),
+        section(
+            "shares",
+            "Chosen levels over steps",
+            shares::level_shares(summary),
+        ),
+        section(
+            "levels",
+            "Chosen level by difficulty",
+            bars::chosen(summary),
+        ),
+        section(
+            "accuracy",
+            "Accuracy by difficulty",
+            tables::accuracy(summary),
+        ),
+        section(
+            "budgets",
+            "Teacher budgets by difficulty",
+            bars::budgets(summary),
+        ),
+        section("samples", "Sample rollouts", samples::html(summary)),
+        section(
+            "counts",
+            "Counts by stage and reason",
+            tables::counts(summary),
+        ),
+        section("provenance", "Provenance", tables::provenance(summary)),
+    ]
+}

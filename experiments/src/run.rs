@@ -1,0 +1,276 @@
+//! A run folder: config snapshot, finished stages by content hash, manifest written last.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use extracot_core::jsonl::{read_jsonl, write_atomic, write_jsonl};
+use extracot_models::checkpoint::save_json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::config::content_hash;
+
+const CONFIG: &str = "config.toml";
+const MANIFEST: &str = "manifest.json";
+
+/// A run folder.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    started: Instant,
+}
+
+/// What a finished stage says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct StageRecord {
+    key: String,
+}
+
+/// What a complete run says of itself.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    experiment: &'a str,
+    version: &'a str,
+    config_hash: String,
+    /// Of this invocation; stages reused from an earlier one are not in it.
+    wall_s: f64,
+    files: Vec<String>,
+}
+
+impl Run {
+    /// Opens a run folder for the resolved settings in `config`.
+    ///
+    /// # Errors
+    ///
+    /// If the folder belongs to other settings, holds a run and `resume` is off, holds files that
+    /// are no run, or cannot be written.
+    pub fn open(folder: &Path, config: &str, resume: bool) -> Result<Self> {
+        let config_path = folder.join(CONFIG);
+        match fs::read_to_string(&config_path) {
+            Ok(found) if found != config => {
+                let line = found
+                    .lines()
+                    .zip(config.lines())
+                    .find(|(old, new)| old != new);
+                let (old, new) = line.unwrap_or(("(fewer lines)", "(more lines)"));
+                bail!(
+                    "{} belongs to a run with other settings (`{old}`, not `{new}`); \
+                     choose another --out",
+                    folder.display()
+                );
+            }
+            Ok(_) if !resume => bail!(
+                "{} already holds this run; add --resume to go on where it stopped, \
+                 or choose another --out",
+                folder.display()
+            ),
+            Ok(_) => {}
+            Err(_) => {
+                let is_empty = fs::read_dir(folder).map_or(true, |mut dir| dir.next().is_none());
+                if !is_empty {
+                    bail!(
+                        "{} is not empty and holds no run; choose another --out",
+                        folder.display()
+                    );
+                }
+                create_dir(&folder.join("stages"))?;
+                create_dir(&folder.join("checkpoints"))?;
+                write_text(&config_path, config)?;
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            started: Instant::now(),
+        })
+    }
+
+    /// The run folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs a stage, or reuses its result if it finished under the same key: a hash of `inputs`,
+    /// which must hold everything the result depends on.
+    ///
+    /// # Errors
+    ///
+    /// What the stage fails with; its record is then absent and the next run repeats it.
+    pub fn stage(
+        &self,
+        name: &str,
+        inputs: &impl Serialize,
+        work: impl FnOnce(&StageFolder) -> Result<()>,
+    ) -> Result<StageFolder> {
+        let key = content_hash(&(name, env!("CARGO_PKG_VERSION"), inputs))?;
+        let stage = StageFolder {
+            name: name.to_owned(),
+            key: key.clone(),
+            files: self.folder.join("stages").join(name),
+            model: self.folder.join("checkpoints").join(name),
+        };
+        let record = stage.files.join("stage.json");
+        let finished = fs::read_to_string(&record)
+            .ok()
+            .and_then(|text| serde_json::from_str::<StageRecord>(&text).ok())
+            .is_some_and(|found| found.key == key);
+        if finished {
+            eprintln!("[{name}] reused");
+            return Ok(stage);
+        }
+        for folder in [&stage.files, &stage.model] {
+            if folder.exists() {
+                fs::remove_dir_all(folder)
+                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
+        }
+        create_dir(&stage.files)?;
+        let started = Instant::now();
+        work(&stage).with_context(|| format!("stage `{name}`"))?;
+        save_json(&StageRecord { key }, &record)?;
+        eprintln!("[{name}] done in {:.0} s", started.elapsed().as_secs_f64());
+        Ok(stage)
+    }
+
+    /// Joins the stages' files of one name into one at the root of the run folder.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or written.
+    pub fn gather(&self, stages: &[&StageFolder], name: &str) -> Result<()> {
+        write_atomic(&self.folder.join(name), |out| {
+            for stage in stages {
+                let path = stage.files.join(name);
+                if path.is_file() {
+                    std::io::copy(&mut fs::File::open(&path)?, &mut &mut *out)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Writes the manifest: the run is complete.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn finish(&self, experiment: &str, config_hash: String) -> Result<()> {
+        let mut files: Vec<String> = fs::read_dir(&self.folder)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name != MANIFEST)
+            .collect();
+        files.sort();
+        let manifest = Manifest {
+            experiment,
+            version: env!("CARGO_PKG_VERSION"),
+            config_hash,
+            wall_s: self.started.elapsed().as_secs_f64(),
+            files,
+        };
+        Ok(save_json(&manifest, &self.folder.join(MANIFEST))?)
+    }
+}
+
+/// Where a stage keeps its results.
+#[derive(Debug, Clone)]
+pub struct StageFolder {
+    /// The stage's name.
+    pub name: String,
+    /// The hash of everything its results depend on: an input of later stages.
+    pub key: String,
+    files: PathBuf,
+    /// The model folder of a stage that trains one.
+    pub model: PathBuf,
+}
+
+impl StageFolder {
+    /// Path of a file of the stage.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.files.join(name)
+    }
+
+    /// Writes JSON lines.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn write<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<()> {
+        Ok(write_jsonl(&self.path(name), rows)?)
+    }
+
+    /// Reads JSON lines.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or a line does not parse.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>> {
+        Ok(read_jsonl(&self.path(name))?)
+    }
+}
+
+fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Writes a text file, whole or not at all.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    Ok(write_atomic(path, |out| out.write_all(text.as_bytes()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_stage_is_reused_until_its_inputs_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let run = Run::open(&out, "a = 1\n", false).unwrap();
+        let mut n_runs = 0;
+        for (inputs, want) in [(1, 1), (1, 1), (2, 2)] {
+            let stage = run
+                .stage("traces", &inputs, |stage| {
+                    n_runs += 1;
+                    stage.write("rows.jsonl", &[inputs])
+                })
+                .unwrap();
+            assert_eq!(n_runs, want);
+            assert_eq!(stage.read::<i32>("rows.jsonl").unwrap(), [inputs]);
+        }
+    }
+
+    #[test]
+    fn a_failed_stage_is_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::open(&folder.path().join("run"), "", false).unwrap();
+        let failed = run.stage("sft", &0, |_| bail!("disk full"));
+        assert!(format!("{:#}", failed.unwrap_err()).contains("stage `sft`: disk full"));
+        let mut repeated = false;
+        run.stage("sft", &0, |_| {
+            repeated = true;
+            Ok(())
+        })
+        .unwrap();
+        assert!(repeated);
+    }
+
+    #[test]
+    fn a_folder_of_another_run_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        Run::open(&out, "seed = 1\n", false).unwrap();
+        let message = |config, resume| Run::open(&out, config, resume).unwrap_err().to_string();
+        assert!(message("seed = 2\n", true).contains("`seed = 1`, not `seed = 2`"));
+        assert!(message("seed = 1\n", false).contains("--resume"));
+        assert!(Run::open(&out, "seed = 1\n", true).is_ok());
+        fs::write(folder.path().join("notes.txt"), "").unwrap();
+        let foreign = Run::open(folder.path(), "", false).unwrap_err().to_string();
+        assert!(foreign.contains("holds no run"), "{foreign}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The arithmetic of a problem: a start value and one operation per step, all results exact.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+
+use super::phrases::{self, StepPhrases};
+
+/// Largest intermediate value.
+const MAX_VALUE: u32 = 150;
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Adds a number.
+    Add(u32),
+    /// Subtracts a number.
+    Subtract(u32),
+    /// Multiplies by a small number.
+    Multiply(u32),
+    /// Keeps one part out of so many.
+    Fraction(u32),
+    /// Keeps a percentage.
+    Percent(u32),
+}
+
+impl Operation {
+    /// The value after the step.
+    pub fn apply(self, value: u32) -> u32 {
+        match self {
+            Self::Add(n) => value + n,
+            Self::Subtract(n) => value - n,
+            Self::Multiply(n) => value * n,
+            Self::Fraction(n) => value / n,
+            Self::Percent(n) => value * n / 100,
+        }
+    }
+
+    /// The number in the step's sentence.
+    pub fn operand(self) -> u32 {
+        match self {
+            Self::Add(n)
+            | Self::Subtract(n)
+            | Self::Multiply(n)
+            | Self::Fraction(n)
+            | Self::Percent(n) => n,
+        }
+    }
+
+    /// The step as LaTeX, without delimiters.
+    pub fn equation(self, value: u32) -> String {
+        let result = self.apply(value);
+        match self {
+            Self::Add(n) => format!("{value}+{n}={result}"),
+            Self::Subtract(n) => format!("{value}-{n}={result}"),
+            Self::Multiply(n) => format!("{value}\\times {n}={result}"),
+            Self::Fraction(n) => format!("\\frac{{{value}}}{{{n}}}={result}"),
+            Self::Percent(n) => format!("{value}\\times {n}\\%={result}"),
+        }
+    }
+
+    pub(super) fn phrases(self) -> &'static StepPhrases {
+        match self {
+            Self::Add(_) => &phrases::ADD,
+            Self::Subtract(_) => &phrases::SUBTRACT,
+            Self::Multiply(_) => &phrases::MULTIPLY,
+            Self::Fraction(_) => &phrases::FRACTION,
+            Self::Percent(_) => &phrases::PERCENT,
+        }
+    }
+
+    /// The operations of each kind that keep `value` exact and in range.
+    fn draw(value: u32, rng: &mut impl RngExt) -> Self {
+        loop {
+            match rng.random_range(0..100) {
+                0..34 if value < MAX_VALUE - 10 => {
+                    return Self::Add(rng.random_range(3..=(MAX_VALUE - value).min(60)));
+                }
+                34..66 if value > 8 => {
+                    return Self::Subtract(rng.random_range(3..=(value - 2).min(60)));
+                }
+                66..80 if value * 2 <= MAX_VALUE => {
+                    return Self::Multiply(rng.random_range(2..=(MAX_VALUE / value).min(5)));
+                }
+                80..91 => {
+                    let divisors: Vec<u32> = (2..=5)
+                        .filter(|d| value % d == 0 && value / d >= 2)
+                        .collect();
+                    if let Some(divisor) = divisors.choose(rng) {
+                        return Self::Fraction(*divisor);
+                    }
+                }
+                91.. => {
+                    let percents: Vec<u32> = [10, 20, 25, 50]
+                        .into_iter()
+                        .filter(|p| value * p % 100 == 0 && value * p / 100 >= 2)
+                        .collect();
+                    if let Some(percent) = percents.choose(rng) {
+                        return Self::Percent(*percent);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The arithmetic of one problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The value at the start.
+    pub start: u32,
+    /// One operation per step.
+    pub operations: Vec<Operation>,
+}
+
+impl Plan {
+    /// A random plan.
+    pub fn draw(n_steps: u32, rng: &mut impl RngExt) -> Self {
+        let start = rng.random_range(5..=90);
+        let mut value = start;
+        let operations = (0..n_steps)
+            .map(|_| {
+                let operation = Operation::draw(value, rng);
+                value = operation.apply(value);
+                operation
+            })
+            .collect();
+        Self { start, operations }
+    }
+
+    /// A text that is the same for the same arithmetic only.
+    pub fn key(&self) -> String {
+        let mut key = self.start.to_string();
+        for operation in &self.operations {
+            let sign = match operation {
+                Operation::Add(_) => '+',
+                Operation::Subtract(_) => '-',
+                Operation::Multiply(_) => '*',
+                Operation::Fraction(_) => '/',
+                Operation::Percent(_) => '%',
+            };
+            key.push(sign);
+            key.push_str(&operation.operand().to_string());
+        }
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use extracot_core::Seed;
+
+    use super::*;
+
+    #[test]
+    fn equations_are_exact_and_in_range() {
+        let mut rng = Seed(1).rng();
+        for _ in 0..2000 {
+            let plan = Plan::draw(6, &mut rng);
+            let mut value = plan.start;
+            for operation in &plan.operations {
+                let exact = match *operation {
+                    Operation::Fraction(n) => value % n == 0,
+                    Operation::Percent(n) => value * n % 100 == 0,
+                    _ => true,
+                };
+                assert!(exact, "{operation:?} of {value}");
+                value = operation.apply(value);
+                assert!((2..=MAX_VALUE).contains(&value), "{plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn equations_are_written_as_latex() {
+        assert_eq!(Operation::Add(14).equation(23), "23+14=37");
+        assert_eq!(Operation::Fraction(3).equation(36), "\\frac{36}{3}=12");
+        assert_eq!(Operation::Percent(25).equation(36), "36\\times 25\\%=9");
+    }
+}

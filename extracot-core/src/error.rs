@@ -1,0 +1,171 @@
+//! Every way data can be wrong, with its place and, where there is one, the remedy.
+
+use std::path::PathBuf;
+
+/// Errors of this crate: bad data, files or settings. Model text is never an error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// A ratio outside (0, 1].
+    #[error("keep ratio {found} is outside (0, 1]")]
+    KeepRatio {
+        /// The value that was given.
+        found: f64,
+    },
+    /// A percentage that is no keep level.
+    #[error("keep level {found} is not one of 20, 40, 60, 80, 100")]
+    KeepLevel {
+        /// The value that was given.
+        found: i64,
+    },
+    /// A text that is no control token.
+    #[error("`{found}` is not a control token (<COMP_20> .. <COMP_100>, <COMP_POLICY>)")]
+    ControlToken {
+        /// The text that was given.
+        found: String,
+    },
+    /// A tokenizer without a token that the method needs.
+    #[error("the tokenizer has no token `{token}`; add the control tokens before use")]
+    MissingToken {
+        /// The absent token.
+        token: String,
+    },
+    /// A file that cannot be opened, read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read`, `write`, `create`, ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line of a JSON-lines file that does not parse.
+    #[error("{}:{line}: {message}", path.display())]
+    JsonLine {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line number.
+        line: usize,
+        /// What is wrong with the line.
+        message: String,
+    },
+    /// A setting outside its range.
+    #[error("{key} = {found} is not allowed: {allowed}")]
+    Setting {
+        /// The setting's name.
+        key: &'static str,
+        /// The value that was given.
+        found: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A statistic of no values.
+    #[error("{what} of an empty sample is not defined")]
+    EmptySample {
+        /// The statistic.
+        what: &'static str,
+    },
+    /// A statistic of a value that is NaN, infinite or too large to be summed.
+    #[error("value {value_idx} of the sample for the {what} is not finite or too large")]
+    NonFiniteSample {
+        /// The statistic.
+        what: &'static str,
+        /// Index of the first such value.
+        value_idx: usize,
+    },
+    /// Paired samples of different lengths.
+    #[error("{what} of samples of {left} and {right} values")]
+    SampleLengths {
+        /// The statistic.
+        what: &'static str,
+        /// Values of the first sample.
+        left: usize,
+        /// Values of the second sample.
+        right: usize,
+    },
+    /// Scores that do not fit the atoms they are for.
+    #[error("{found} keep scores for {expected} atoms")]
+    ScoreCount {
+        /// Number of scores.
+        found: usize,
+        /// Number of atoms.
+        expected: usize,
+    },
+    /// A score that is NaN or infinite.
+    #[error("keep score of atom {atom_idx} is not finite")]
+    NonFiniteScore {
+        /// Index of the first such atom.
+        atom_idx: usize,
+    },
+    /// Atoms that do not tile their text.
+    #[error("atom {atom_idx} does not continue the text at byte {covered} of {n_bytes}")]
+    AtomTiling {
+        /// Index of the first wrong atom, or the number of atoms if they end too early.
+        atom_idx: usize,
+        /// Bytes that the atoms before it cover.
+        covered: usize,
+        /// Bytes of the text.
+        n_bytes: usize,
+    },
+    /// A problem that an annotator has nothing for.
+    #[error("problem `{problem_id}` has no {wanted}")]
+    NothingToAnnotate {
+        /// The problem.
+        problem_id: String,
+        /// What the annotator needs.
+        wanted: &'static str,
+    },
+    /// Keep ranges that cannot be read.
+    #[error("keep ranges of problem `{problem_id}`: {message}")]
+    KeepRangeText {
+        /// The problem.
+        problem_id: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A keep range that does not lie on the atoms.
+    #[error("keep range {start}-{end} does not fit {n_atoms} atoms (1-based, closed)")]
+    KeepRange {
+        /// 1-based first atom.
+        start: usize,
+        /// 1-based last atom.
+        end: usize,
+        /// Number of atoms.
+        n_atoms: usize,
+    },
+    /// A replay that holds no rollouts for what was asked.
+    #[error("the recording has no {wanted} rollouts of prompt `{prompt_id}` (it has {found})")]
+    Replay {
+        /// The prompt asked for.
+        prompt_id: String,
+        /// Rollouts asked for.
+        wanted: usize,
+        /// Rollouts recorded.
+        found: usize,
+    },
+    /// A scorer or annotator failed; it says why.
+    #[error("{what} failed: {message}")]
+    Scorer {
+        /// The scorer's or annotator's name.
+        what: &'static str,
+        /// Why.
+        message: String,
+    },
+}
+
+impl CoreError {
+    /// An [`CoreError::Io`] for `map_err`.
+    pub fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

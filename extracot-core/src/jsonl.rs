@@ -1,0 +1,106 @@
+//! Typed JSON lines: every error names the path and the line; files are written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::CoreError;
+
+/// Reads every non-blank line of `path` as a `T`.
+///
+/// # Errors
+///
+/// [`CoreError::Io`] if the file cannot be read, [`CoreError::JsonLine`] for the first line that is
+/// no `T`.
+pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CoreError> {
+    let file = File::open(path).map_err(CoreError::io("read", path))?;
+    let mut rows = Vec::new();
+    for (line_idx, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(CoreError::io("read", path))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        rows.push(
+            serde_json::from_str(&line).map_err(|error| CoreError::JsonLine {
+                path: path.to_owned(),
+                line: line_idx + 1,
+                message: error.to_string(),
+            })?,
+        );
+    }
+    Ok(rows)
+}
+
+/// Writes one line per row, through a temporary file that is synced and renamed.
+///
+/// # Errors
+///
+/// [`CoreError::Io`] if the file cannot be written; an earlier file of that name is then untouched.
+pub fn write_jsonl<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), CoreError> {
+    write_atomic(path, |out| {
+        for row in rows {
+            serde_json::to_writer(&mut *out, row)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes a file through a temporary one in the same folder, synced, then renamed.
+///
+/// # Errors
+///
+/// [`CoreError::Io`] if any step fails; an earlier file of that name is then untouched.
+pub fn write_atomic(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), CoreError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let written = (|| {
+        let mut out = BufWriter::new(File::create(&partial)?);
+        fill(&mut out)?;
+        out.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?
+            .sync_all()?;
+        fs::rename(&partial, path)
+    })();
+    written.map_err(|source| {
+        // The write failed already; a left-over partial file is harmless and may be unremovable.
+        let _ = fs::remove_file(&partial);
+        CoreError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        fs::write(&path, "1\n\n2\nx\n").unwrap();
+        let message = read_jsonl::<u32>(&path).unwrap_err().to_string();
+        assert!(message.contains("rows.jsonl:4:"), "{message}");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        write_jsonl(&path, &[1, 2]).unwrap();
+        let failed = write_atomic(&path, |_| Err(std::io::Error::other("disk full")));
+        assert!(failed.unwrap_err().to_string().contains("disk full"));
+        assert_eq!(read_jsonl::<u32>(&path).unwrap(), [1, 2]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,26 @@
+//! Supervised fine-tuning examples and the curricula that order them.
+
+mod build;
+mod curriculum;
+
+use serde::{Deserialize, Serialize};
+
+pub use build::SftBuilder;
+pub use curriculum::{FixedRatio, MixedRatio, RatioCurriculum, Stage, StageKeys, StagedMixture};
+
+use crate::{ControlToken, KeepLevel};
+
+/// One training sequence; every completion token carries loss, no prompt token does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SftExample {
+    /// The problem it came from.
+    pub problem_id: String,
+    /// What the prompt asks; `None` for a model without control tokens.
+    pub control: Option<ControlToken>,
+    /// The level the completion carries out.
+    pub level: Option<KeepLevel>,
+    /// Prompt tokens.
+    pub prompt_ids: Vec<u32>,
+    /// Completion tokens, the end of turn included.
+    pub completion_ids: Vec<u32>,
+}

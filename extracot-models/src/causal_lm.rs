@@ -1,0 +1,87 @@
+//! What training and decoding need of a causal language model.
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use crate::attention_mask::MASKED;
+use crate::kv_cache::KvCache;
+
+/// A causal language model.
+///
+/// An implementor guarantees that the logits at a position depend on the tokens up to it only, and
+/// that [`CausalLm::extend`] computes what [`CausalLm::hidden`] and [`CausalLm::head`] compute. A
+/// caller pads on the right for `hidden` and on the left for `extend`.
+pub trait CausalLm: Module {
+    /// Tokens of the vocabulary.
+    fn vocab_size(&self) -> usize;
+
+    /// Longest sequence the model can take.
+    fn max_positions(&self) -> usize;
+
+    /// Final hidden states.
+    ///
+    /// # Shapes
+    ///
+    /// - `token_ids`: `[batch, seq]`, padded on the right; output: `[batch, seq, d_model]`
+    fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3>;
+
+    /// Logits of hidden states.
+    ///
+    /// # Shapes
+    ///
+    /// - `hidden`: `[rows, d_model]`; output: `[rows, vocab]`
+    fn head(&self, hidden: Tensor<2>) -> Tensor<2>;
+
+    /// An empty cache for `batch` rows.
+    fn new_cache(&self, batch: usize, device: &Device) -> KvCache;
+
+    /// Feeds tokens after those in the cache and gives the logits after the last of them.
+    ///
+    /// # Shapes
+    ///
+    /// - `token_ids`: `[batch, n_new]`; output: `[batch, vocab]`
+    fn extend(
+        &self,
+        token_ids: Tensor<2, Int>,
+        rows: &RaggedBatch,
+        cache: &mut KvCache,
+    ) -> Tensor<2>;
+}
+
+/// How the rows of a left-padded batch are placed: slots before `n_pads` hold padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RaggedBatch {
+    /// Padding slots in front of each row.
+    pub n_pads: Vec<usize>,
+}
+
+impl RaggedBatch {
+    /// Positions of the slots `start .. start + n_new`, row by row; padding sits at position 0.
+    pub fn positions(&self, start: usize, n_new: usize) -> Vec<usize> {
+        let slots = || start..start + n_new;
+        self.n_pads
+            .iter()
+            .flat_map(|n_pad| slots().map(move |s| s.saturating_sub(*n_pad)))
+            .collect()
+    }
+
+    /// Causal bias over `n_keys` slots that hides the padding and the slots still free.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, 1, n_new, n_keys]`
+    pub fn bias(&self, start: usize, n_new: usize, n_keys: usize, device: &Device) -> Tensor<4> {
+        let mut values = Vec::with_capacity(self.n_pads.len() * n_new * n_keys);
+        for n_pad in &self.n_pads {
+            for query in start..start + n_new {
+                values.extend((0..n_keys).map(|key| {
+                    // A padding slot may look at itself, so that no row is without a key.
+                    let seen = (key >= *n_pad && key <= query) || key == query;
+                    if seen { 0.0 } else { MASKED }
+                }));
+            }
+        }
+        let data = TensorData::new(values, [self.n_pads.len(), 1, n_new, n_keys]);
+        Tensor::from_data(data, (device, DType::F32))
+    }
+}

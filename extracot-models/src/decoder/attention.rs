@@ -1,0 +1,97 @@
+//! Grouped-query attention with normalized queries and keys.
+
+use burn::module::Module;
+use burn::nn::{Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
+
+use super::{DecoderConfig, Rope};
+use crate::kv_cache::KvCache;
+
+/// Self-attention of one block (Qwen3: RMSNorm on every query and key head before the rotation).
+#[derive(Module, Debug)]
+pub struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    q_norm: RmsNorm,
+    k_norm: RmsNorm,
+    n_heads: usize,
+    n_kv_heads: usize,
+    head_dim: usize,
+}
+
+/// A linear layer without bias; the weights are drawn later, on the host.
+pub(super) fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
+    LinearConfig::new(d_input, d_output)
+        .with_bias(false)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+impl Attention {
+    pub(super) fn new(config: &DecoderConfig, device: &Device) -> Self {
+        let (n_heads, n_kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
+        let head_dim = config.head_dim;
+        let norm = || {
+            RmsNormConfig::new(head_dim)
+                .with_epsilon(config.rms_norm_eps)
+                .init(device)
+        };
+        Self {
+            q_proj: linear(config.hidden_size, n_heads * head_dim, device),
+            k_proj: linear(config.hidden_size, n_kv_heads * head_dim, device),
+            v_proj: linear(config.hidden_size, n_kv_heads * head_dim, device),
+            o_proj: linear(n_heads * head_dim, config.hidden_size, device),
+            q_norm: norm(),
+            k_norm: norm(),
+            n_heads,
+            n_kv_heads,
+            head_dim,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x` and output: `[batch, seq, d_model]`
+    /// - `bias`: `[1 or batch, 1, n_groups * seq, n_keys]`, 0 where a query may look, very negative
+    ///   elsewhere, where `n_groups = n_heads / n_kv_heads`
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        rope: &Rope,
+        bias: &Tensor<4>,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let [batch, seq, _] = x.dims();
+        let (n_kv_heads, head_dim) = (self.n_kv_heads, self.head_dim);
+        let n_groups = self.n_heads / n_kv_heads;
+        let heads = |y: Tensor<3>, n: usize| y.reshape([batch, seq, n, head_dim]);
+
+        let q = self
+            .q_norm
+            .forward(heads(self.q_proj.forward(x.clone()), self.n_heads));
+        let k = self
+            .k_norm
+            .forward(heads(self.k_proj.forward(x.clone()), n_kv_heads));
+        let v = heads(self.v_proj.forward(x), n_kv_heads).swap_dims(1, 2);
+        // The scale goes on the queries: they are smaller than the scores.
+        let q = rope.rotate(q.swap_dims(1, 2)) * (head_dim as f64).powf(-0.5);
+        let k = rope.rotate(k.swap_dims(1, 2)); // [batch, n_kv_heads, seq, head_dim]
+
+        let (k_transposed, v) = match cache {
+            Some((cache, layer_idx)) => cache.append(layer_idx, k, v),
+            None => (k.swap_dims(2, 3), v),
+        };
+        // The heads that share a key head become rows of one product: no copy of keys or values.
+        let q = q.reshape([batch, n_kv_heads, n_groups * seq, head_dim]);
+        let scores = q.matmul(k_transposed) + bias.clone();
+        let mixed = softmax(scores, 3).matmul(v); // [batch, n_kv_heads, n_groups * seq, head_dim]
+        let mixed = mixed
+            .reshape([batch, self.n_heads, seq, head_dim])
+            .swap_dims(1, 2)
+            .reshape([batch, seq, self.n_heads * head_dim]);
+        self.o_proj.forward(mixed)
+    }
+}

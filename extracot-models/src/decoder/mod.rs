@@ -1,0 +1,196 @@
+//! The policy: a Qwen3-architecture decoder (RMSNorm, QK-norm, rotate-half RoPE, grouped-query
+//! attention, SwiGLU, tied embeddings). Module and field names are those of the Hugging Face
+//! checkpoint, so weights load and save without a table of names.
+
+mod attention;
+mod config;
+mod rope;
+
+use burn::module::Module;
+use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, RmsNorm, RmsNormConfig};
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Int, Tensor};
+
+pub use attention::Attention;
+pub use config::{DecoderConfig, DecoderSize};
+pub use rope::Rope;
+
+use crate::attention_mask::{causal_bias, repeat_groups};
+use crate::causal_lm::{CausalLm, RaggedBatch};
+use crate::kv_cache::KvCache;
+
+/// The gated feed-forward of one block.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl Mlp {
+    fn new(config: &DecoderConfig, device: &Device) -> Self {
+        let (outer, inner) = (config.hidden_size, config.intermediate_size);
+        Self {
+            gate_proj: attention::linear(outer, inner, device),
+            up_proj: attention::linear(outer, inner, device),
+            down_proj: attention::linear(inner, outer, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = silu(self.gate_proj.forward(x.clone()));
+        self.down_proj.forward(gate * self.up_proj.forward(x))
+    }
+}
+
+/// One pre-norm block.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RmsNorm,
+    mlp: Mlp,
+}
+
+/// Embedding, blocks and final norm.
+#[derive(Module, Debug)]
+pub struct DecoderModel {
+    embed_tokens: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: RmsNorm,
+}
+
+/// The whole decoder.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    model: DecoderModel,
+    lm_head: Option<Linear>,
+    #[module(skip)]
+    shape: DecoderShape,
+}
+
+/// What the forward pass needs to know of the config.
+#[derive(Debug, Clone, Copy)]
+struct DecoderShape {
+    vocab_size: usize,
+    n_kv_heads: usize,
+    n_groups: usize,
+    head_dim: usize,
+    rope_theta: f64,
+    max_positions: usize,
+}
+
+impl Decoder {
+    /// A decoder whose weights are all zero or one: load a checkpoint or call
+    /// [`crate::init::randomize`] next.
+    pub fn new(config: &DecoderConfig, device: &Device) -> Self {
+        let norm = || {
+            RmsNormConfig::new(config.hidden_size)
+                .with_epsilon(config.rms_norm_eps)
+                .init(device)
+        };
+        let layers = (0..config.num_hidden_layers)
+            .map(|_| DecoderLayer {
+                input_layernorm: norm(),
+                self_attn: Attention::new(config, device),
+                post_attention_layernorm: norm(),
+                mlp: Mlp::new(config, device),
+            })
+            .collect();
+        let embed_tokens = EmbeddingConfig::new(config.vocab_size, config.hidden_size)
+            .with_initializer(Initializer::Zeros)
+            .init(device);
+        let lm_head = (!config.tie_word_embeddings)
+            .then(|| attention::linear(config.hidden_size, config.vocab_size, device));
+        Self {
+            model: DecoderModel {
+                embed_tokens,
+                layers,
+                norm: norm(),
+            },
+            lm_head,
+            shape: DecoderShape {
+                vocab_size: config.vocab_size,
+                n_kv_heads: config.num_key_value_heads,
+                n_groups: config.num_attention_heads / config.num_key_value_heads,
+                head_dim: config.head_dim,
+                rope_theta: config.rope_theta,
+                max_positions: config.max_position_embeddings,
+            },
+        }
+    }
+
+    fn blocks(
+        &self,
+        token_ids: Tensor<2, Int>,
+        rope: &Rope,
+        bias: &Tensor<4>,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let [_, seq] = token_ids.dims();
+        let mut x = self.model.embed_tokens.forward(token_ids); // [batch, seq, d_model]
+        for (layer_idx, layer) in self.model.layers.iter().enumerate() {
+            let normed = layer.input_layernorm.forward(x.clone());
+            let cache = cache.as_deref_mut().map(|cache| (cache, layer_idx));
+            x = x + layer.self_attn.forward(normed, rope, bias, cache);
+            let normed = layer.post_attention_layernorm.forward(x.clone());
+            x = x + layer.mlp.forward(normed);
+        }
+        if let Some(cache) = cache {
+            cache.advance(seq);
+        }
+        self.model.norm.forward(x)
+    }
+}
+
+impl CausalLm for Decoder {
+    fn vocab_size(&self) -> usize {
+        self.shape.vocab_size
+    }
+
+    fn max_positions(&self) -> usize {
+        self.shape.max_positions
+    }
+
+    fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3> {
+        let [_, seq] = token_ids.dims();
+        let device = token_ids.device();
+        let shape = self.shape;
+        let positions: Vec<usize> = (0..seq).collect();
+        let rope = Rope::new(&positions, 1, shape.head_dim, shape.rope_theta, &device);
+        let bias = repeat_groups(causal_bias(seq, &device), shape.n_groups);
+        self.blocks(token_ids, &rope, &bias, None)
+    }
+
+    fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),
+        }
+    }
+
+    fn new_cache(&self, batch: usize, device: &Device) -> KvCache {
+        let shape = [batch, self.shape.n_kv_heads, self.shape.head_dim];
+        KvCache::new(self.model.layers.len(), shape, device)
+    }
+
+    fn extend(
+        &self,
+        token_ids: Tensor<2, Int>,
+        rows: &RaggedBatch,
+        cache: &mut KvCache,
+    ) -> Tensor<2> {
+        let [batch, n_new] = token_ids.dims();
+        let device = token_ids.device();
+        let shape = self.shape;
+        let start = cache.n_slots();
+        let positions = rows.positions(start, n_new);
+        let rope = Rope::new(&positions, batch, shape.head_dim, shape.rope_theta, &device);
+        cache.reserve(n_new);
+        let bias = rows.bias(start, n_new, cache.capacity_for(n_new), &device);
+        let bias = repeat_groups(bias, shape.n_groups);
+        let hidden = self.blocks(token_ids, &rope, &bias, Some(cache));
+        let last = hidden.narrow(1, n_new - 1, 1).flatten(0, 1); // [batch, d_model]
+        self.head(last)
+    }
+}

@@ -1,0 +1,260 @@
+//! `LocalEngine`: batched decoding of ragged prompts with a key-value cache.
+
+use std::sync::Mutex;
+use std::thread;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use extracot_core::{
+    FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed,
+};
+
+use crate::sampling::{sample_token, uniform};
+use crate::{CausalLm, ModelError, RaggedBatch};
+
+/// Padding id; padded slots are masked, so any id does.
+const PAD: i32 = 0;
+/// Finished rows are dropped from the batch once at most this share of it is still running.
+const COMPACT_BELOW: f64 = 0.7;
+
+/// Samples from a model on this machine.
+pub struct LocalEngine<'a, M> {
+    /// The model, without autodiff.
+    pub model: &'a M,
+    /// The model's device, without autodiff.
+    pub device: &'a Device,
+    /// Generation of a row stops at this id.
+    pub stop_id: u32,
+    /// Rows decoded together.
+    pub batch_rows: usize,
+    /// Batches decoded side by side; no result depends on it.
+    pub n_workers: usize,
+    /// Told the number of generated tokens and finished prompts after every batch.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+impl<M> std::fmt::Debug for LocalEngine<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalEngine")
+            .field("stop_id", &self.stop_id)
+            .field("batch_rows", &self.batch_rows)
+            .field("n_workers", &self.n_workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
+    type Error = ModelError;
+
+    fn rollout(
+        &self,
+        prompts: &[Prompt],
+        params: &SamplingParams,
+        seed: Seed,
+    ) -> Result<Vec<RolloutGroup>, ModelError> {
+        for prompt in prompts {
+            let n_tokens = prompt.token_ids.len();
+            if n_tokens == 0 || n_tokens + params.max_new_tokens > self.model.max_positions() {
+                return Err(ModelError::PromptTooLong {
+                    prompt_id: prompt.id.clone(),
+                    n_tokens,
+                    max_new_tokens: params.max_new_tokens,
+                    max_positions: self.model.max_positions(),
+                });
+            }
+        }
+        let per_batch = (self.batch_rows / params.group_size.max(1)).max(1);
+        // Similar lengths share a batch: the padding is small.
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        order.sort_by_key(|idx| prompts[*idx].token_ids.len());
+        let queue = Mutex::new(order.chunks(per_batch));
+        let finished = Mutex::new(Vec::with_capacity(prompts.len()));
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.n_workers.max(1))
+                .map(|_| {
+                    scope.spawn(|| {
+                        while let Some(batch) = lock(&queue).next() {
+                            let members: Vec<&Prompt> =
+                                batch.iter().map(|i| &prompts[*i]).collect();
+                            let groups = self.decode(&members, params, seed)?;
+                            let n_tokens = groups
+                                .iter()
+                                .flat_map(|group| &group.rollouts)
+                                .map(|rollout| rollout.token_ids.len())
+                                .sum();
+                            (self.progress)(n_tokens, batch.len());
+                            lock(&finished).extend(batch.iter().copied().zip(groups));
+                        }
+                        Ok::<(), ModelError>(())
+                    })
+                })
+                .collect();
+            workers.into_iter().try_for_each(|w| {
+                w.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })?;
+        let mut groups = finished
+            .into_inner()
+            .unwrap_or_else(|poison| poison.into_inner());
+        groups.sort_by_key(|(idx, _)| *idx);
+        Ok(groups.into_iter().map(|(_, group)| group).collect())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A row that is still running.
+struct Row {
+    prompt_idx: usize,
+    sample_idx: usize,
+    n_pad: usize,
+    seed: Seed,
+    token_ids: Vec<u32>,
+    logprobs: Vec<f32>,
+    finish: Option<FinishReason>,
+}
+
+impl<M: CausalLm> LocalEngine<'_, M> {
+    /// Decodes one batch: one prefill per prompt, shared by its group.
+    fn decode(
+        &self,
+        prompts: &[&Prompt],
+        params: &SamplingParams,
+        seed: Seed,
+    ) -> Result<Vec<RolloutGroup>, ModelError> {
+        let longest = prompts.iter().map(|p| p.token_ids.len()).max().unwrap_or(0);
+        let n_pads: Vec<usize> = prompts
+            .iter()
+            .map(|p| longest - p.token_ids.len())
+            .collect();
+        let mut padded = Vec::with_capacity(prompts.len() * longest);
+        for (prompt, n_pad) in prompts.iter().zip(&n_pads) {
+            padded.extend(std::iter::repeat_n(PAD, *n_pad));
+            padded.extend(prompt.token_ids.iter().map(|id| *id as i32));
+        }
+        let mut cache = self.model.new_cache(prompts.len(), self.device);
+        let ragged = RaggedBatch {
+            n_pads: n_pads.clone(),
+        };
+        let logits = self.model.extend(
+            self.ints2(padded, [prompts.len(), longest]),
+            &ragged,
+            &mut cache,
+        );
+
+        let mut rows: Vec<Row> = Vec::new();
+        for (prompt_idx, prompt) in prompts.iter().enumerate() {
+            for sample_idx in 0..params.group_size {
+                rows.push(Row {
+                    prompt_idx,
+                    sample_idx,
+                    n_pad: n_pads[prompt_idx],
+                    seed: seed.derive(&prompt.id, sample_idx as u64),
+                    token_ids: Vec::new(),
+                    logprobs: Vec::new(),
+                    finish: None,
+                });
+            }
+        }
+        let shared = self.row_index(rows.iter().map(|row| row.prompt_idx));
+        cache = cache.select_rows(&shared);
+        let mut logits = logits.select(0, shared);
+        let mut done: Vec<Row> = Vec::new();
+        for position in 0..params.max_new_tokens {
+            self.sample(&mut rows, logits, params, position, prompts)?;
+            let n_running = rows.iter().filter(|row| row.finish.is_none()).count();
+            if n_running == 0 {
+                break;
+            }
+            if (n_running as f64) <= COMPACT_BELOW * rows.len() as f64 {
+                let running = rows
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, row)| row.finish.is_none());
+                cache = cache.select_rows(&self.row_index(running.map(|(idx, _)| idx)));
+                let (still, ended) = rows.into_iter().partition(|row| row.finish.is_none());
+                rows = still;
+                done.extend::<Vec<Row>>(ended);
+            }
+            let last = rows
+                .iter()
+                .map(|row| row.token_ids.last().map_or(PAD, |id| *id as i32));
+            let token_ids = self.ints2(last.collect(), [rows.len(), 1]);
+            let ragged = RaggedBatch {
+                n_pads: rows.iter().map(|row| row.n_pad).collect(),
+            };
+            logits = self.model.extend(token_ids, &ragged, &mut cache);
+        }
+        done.extend(rows);
+        done.sort_by_key(|row| (row.prompt_idx, row.sample_idx));
+        let mut groups: Vec<RolloutGroup> = prompts
+            .iter()
+            .map(|prompt| RolloutGroup {
+                prompt: (*prompt).clone(),
+                rollouts: Vec::new(),
+            })
+            .collect();
+        for row in done {
+            groups[row.prompt_idx].rollouts.push(Rollout {
+                sample_idx: row.sample_idx,
+                token_ids: row.token_ids,
+                logprobs: row.logprobs,
+                finish: row.finish.unwrap_or(FinishReason::MaxTokens),
+            });
+        }
+        Ok(groups)
+    }
+
+    fn sample(
+        &self,
+        rows: &mut [Row],
+        logits: Tensor<2>,
+        params: &SamplingParams,
+        position: usize,
+        prompts: &[&Prompt],
+    ) -> Result<(), ModelError> {
+        let [_, vocab] = logits.dims();
+        let values = logits
+            .try_into_data()
+            .map_err(|error| ModelError::Device {
+                message: error.to_string(),
+            })?
+            .try_to_vec::<f32>()
+            .map_err(|error| ModelError::Device {
+                message: format!("{error:?}"),
+            })?;
+        for (row, logits) in rows.iter_mut().zip(values.chunks_exact(vocab)) {
+            if row.finish.is_some() {
+                continue;
+            }
+            let u = uniform(row.seed, position);
+            let token = sample_token(logits, params.temperature, u).ok_or_else(|| {
+                let prompt_id = prompts[row.prompt_idx].id.clone();
+                ModelError::NonFiniteLogits {
+                    prompt_id,
+                    position,
+                }
+            })?;
+            row.token_ids.push(token.id);
+            row.logprobs.push(token.logprob);
+            if token.id == self.stop_id {
+                row.finish = Some(FinishReason::EndToken);
+            }
+        }
+        Ok(())
+    }
+
+    fn row_index(&self, rows: impl Iterator<Item = usize>) -> Tensor<1, Int> {
+        let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+        let n_rows = rows.len();
+        Tensor::from_data(TensorData::new(rows, [n_rows]), (self.device, DType::I32))
+    }
+
+    fn ints2(&self, values: Vec<i32>, shape: [usize; 2]) -> Tensor<2, Int> {
+        Tensor::from_data(TensorData::new(values, shape), (self.device, DType::I32))
+    }
+}

@@ -1,0 +1,116 @@
+//! Rollouts with their advantages, ready for an objective.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::{Sequence, TokenBatch};
+
+/// One rollout with what the update needs of it.
+#[derive(Debug, Clone)]
+pub struct PolicyRow {
+    /// Prompt tokens.
+    pub prompt_ids: Vec<u32>,
+    /// Sampled tokens.
+    pub completion_ids: Vec<u32>,
+    /// Log-probabilities recorded while sampling.
+    pub old_logprobs: Vec<f32>,
+    /// Log-probabilities under the reference policy; empty if the objective needs none.
+    pub ref_logprobs: Vec<f32>,
+    /// Advantage of every token.
+    pub advantage_main: f64,
+    /// Advantage of the first token's control head.
+    pub advantage_control: f64,
+}
+
+/// Rollouts as tensors over their action tokens, listed flat without padding.
+#[derive(Debug, Clone)]
+pub struct PolicyBatch {
+    /// The sequences.
+    pub tokens: TokenBatch,
+    old_logprobs: Vec<f32>,
+    ref_logprobs: Vec<f32>,
+    advantages_main: Vec<f32>,
+    advantages_control: Vec<f32>,
+    /// Action tokens of the whole update, over all shards: what token means divide by.
+    pub n_tokens_total: usize,
+    /// Rollouts of the whole update, over all shards.
+    pub n_rollouts_total: usize,
+}
+
+/// The per-token inputs of an objective.
+///
+/// # Shapes
+///
+/// - all: `[n_tokens]`, row after row
+#[derive(Debug, Clone)]
+pub struct PolicyTensors {
+    /// Recorded while sampling, in nats at temperature 1.
+    pub old_logprobs: Tensor<1>,
+    /// Under the reference policy; absent if the objective needs none.
+    pub ref_logprobs: Option<Tensor<1>>,
+    /// The rollout's main advantage at each of its tokens.
+    pub advantages_main: Tensor<1>,
+    /// The rollout's control advantage at its first token, 0 elsewhere.
+    pub advantages_control: Tensor<1>,
+}
+
+impl PolicyBatch {
+    /// Deals the rows out to `n_shards` batches of similar lengths.
+    pub fn collate(rows: &[PolicyRow], n_shards: usize) -> Vec<Self> {
+        let mut order: Vec<&PolicyRow> = rows.iter().collect();
+        order.sort_by_key(|row| row.prompt_ids.len() + row.completion_ids.len());
+        let n_shards = n_shards.clamp(1, rows.len().max(1));
+        let n_tokens_total = rows.iter().map(|row| row.completion_ids.len()).sum();
+        (0..n_shards)
+            .map(|shard_idx| {
+                // Neighbors in length share a shard: little padding.
+                let start = order.len() * shard_idx / n_shards;
+                let end = order.len() * (shard_idx + 1) / n_shards;
+                Self::shard(&order[start..end], n_tokens_total, rows.len())
+            })
+            .collect()
+    }
+
+    fn shard(rows: &[&PolicyRow], n_tokens_total: usize, n_rollouts_total: usize) -> Self {
+        let sequences: Vec<Sequence<'_>> = rows
+            .iter()
+            .map(|r| Sequence {
+                prompt_ids: &r.prompt_ids,
+                completion_ids: &r.completion_ids,
+            })
+            .collect();
+        let per_token = |value: fn(&PolicyRow, usize) -> f32| -> Vec<f32> {
+            rows.iter()
+                .flat_map(|row| (0..row.completion_ids.len()).map(move |t| value(row, t)))
+                .collect()
+        };
+        Self {
+            tokens: TokenBatch::collate(&sequences),
+            old_logprobs: per_token(|row, t| row.old_logprobs[t]),
+            ref_logprobs: rows
+                .iter()
+                .flat_map(|row| row.ref_logprobs.clone())
+                .collect(),
+            advantages_main: per_token(|row, _| row.advantage_main as f32),
+            advantages_control: per_token(|row, t| match t {
+                0 => row.advantage_control as f32,
+                _ => 0.0,
+            }),
+            n_tokens_total,
+            n_rollouts_total,
+        }
+    }
+
+    /// The per-token inputs on `device`.
+    pub fn tensors(&self, device: &Device) -> PolicyTensors {
+        let tensor = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [values.len()]);
+            Tensor::<1>::from_data(data, (device, DType::F32))
+        };
+        PolicyTensors {
+            old_logprobs: tensor(&self.old_logprobs),
+            ref_logprobs: (!self.ref_logprobs.is_empty()).then(|| tensor(&self.ref_logprobs)),
+            advantages_main: tensor(&self.advantages_main),
+            advantages_control: tensor(&self.advantages_control),
+        }
+    }
+}

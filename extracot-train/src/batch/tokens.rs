@@ -1,0 +1,95 @@
+//! Right-padded sequences whose completion tokens are listed flat, without padding.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use extracot_models::CausalLm;
+
+/// A prompt and its completion.
+#[derive(Debug, Clone, Copy)]
+pub struct Sequence<'a> {
+    /// Prompt tokens, at least one.
+    pub prompt_ids: &'a [u32],
+    /// Completion tokens.
+    pub completion_ids: &'a [u32],
+}
+
+/// Sequences as one padded tensor, and where their completion tokens are.
+#[derive(Debug, Clone)]
+pub struct TokenBatch {
+    /// `[batch, seq]`, padded on the right.
+    token_ids: TensorData,
+    /// Flat index (`row * seq + column`) of the position that predicts each completion token.
+    predictors: Vec<i32>,
+    /// The completion tokens, row after row.
+    targets: Vec<i32>,
+    /// Completion tokens per row.
+    row_lengths: Vec<usize>,
+}
+
+impl TokenBatch {
+    /// Pads on the right: with causal attention no real token ever sees the padding.
+    pub fn collate(sequences: &[Sequence<'_>]) -> Self {
+        let n_tokens = |s: &Sequence<'_>| s.prompt_ids.len() + s.completion_ids.len();
+        // The last token predicts nothing, so it is not fed.
+        let seq = sequences
+            .iter()
+            .map(n_tokens)
+            .max()
+            .unwrap_or(1)
+            .saturating_sub(1)
+            .max(1);
+        let mut token_ids = vec![0; sequences.len() * seq];
+        let (mut predictors, mut targets) = (Vec::new(), Vec::new());
+        for (row, sequence) in sequences.iter().enumerate() {
+            let ids = sequence.prompt_ids.iter().chain(sequence.completion_ids);
+            for (slot, id) in token_ids[row * seq..(row + 1) * seq].iter_mut().zip(ids) {
+                *slot = *id as i32;
+            }
+            let first = row * seq + sequence.prompt_ids.len() - 1;
+            predictors.extend((first..first + sequence.completion_ids.len()).map(|i| i as i32));
+            targets.extend(sequence.completion_ids.iter().map(|id| *id as i32));
+        }
+        Self {
+            token_ids: TensorData::new(token_ids, [sequences.len(), seq]),
+            predictors,
+            targets,
+            row_lengths: sequences.iter().map(|s| s.completion_ids.len()).collect(),
+        }
+    }
+
+    /// Completion tokens in all.
+    pub fn n_targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Completion tokens per row.
+    pub fn row_lengths(&self) -> &[usize] {
+        &self.row_lengths
+    }
+}
+
+/// Log-probabilities of the completion tokens, in nats.
+///
+/// # Shapes
+///
+/// - output: `[n_targets]`, row after row
+pub fn completion_logprobs<M: CausalLm>(
+    model: &M,
+    batch: &TokenBatch,
+    device: &Device,
+) -> Tensor<1> {
+    let n_targets = batch.n_targets();
+    let ints = |values: &[i32]| {
+        Tensor::<1, Int>::from_data(
+            TensorData::new(values.to_vec(), [values.len()]),
+            (device, DType::I32),
+        )
+    };
+    let token_ids = Tensor::<2, Int>::from_data(batch.token_ids.clone(), (device, DType::I32));
+    let hidden = model.hidden(token_ids).flatten::<2>(0, 1); // [batch * seq, d_model]
+    let logits = model.head(hidden.select(0, ints(&batch.predictors))); // [n_targets, vocab]
+    let targets = ints(&batch.targets).reshape([n_targets, 1]);
+    log_softmax(logits, 1)
+        .gather(1, targets)
+        .reshape([n_targets])
+}

@@ -1,0 +1,44 @@
+//! Every way training can stop.
+
+use extracot_core::CoreError;
+use extracot_models::ModelError;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// Bad data or settings below.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A model or device below.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A loss that is NaN or infinite, found before the optimizer step.
+    #[error("loss is {loss} at step {step}; lower the learning rate or look at the batch")]
+    NonFiniteLoss {
+        /// The step, from 0.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// A gradient that is NaN or infinite, found before the optimizer step.
+    #[error("gradient of `{parameter}` is not finite at step {step}")]
+    NonFiniteGradient {
+        /// The step, from 0.
+        step: usize,
+        /// Path of the first such parameter.
+        parameter: String,
+    },
+    /// An optimizer setting that burn refuses.
+    #[error("optimizer: {message}")]
+    Optimizer {
+        /// What burn said.
+        message: String,
+    },
+    /// Nothing to train on.
+    #[error("no training data for {what}")]
+    NoData {
+        /// The queue or set that is empty.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,20 @@
+//! Training of extracot.
+#![recursion_limit = "256"]
+
+pub mod batch;
+pub mod compressor_trainer;
+pub mod error;
+pub mod evaluate;
+pub mod loss;
+pub mod metrics;
+pub mod objective;
+pub mod policy_trainer;
+pub mod sft_trainer;
+pub mod update;
+
+pub use compressor_trainer::{
+    ClassQuality, CompressorConfig, KeepConfusion, KeepExample, train_compressor,
+};
+pub use error::TrainError;
+pub use sft_trainer::{SftConfig, train_sft};
+pub use update::{StepStats, UpdateConfig, Updater};

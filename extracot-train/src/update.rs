@@ -1,0 +1,254 @@
+//! One optimizer step: sharded gradients, global-norm clipping, schedule, AdamW. All loops use it.
+
+use std::thread;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::optim::lr_scheduler::LrSchedulerConfig;
+use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::optim::lr_scheduler::linear::LinearLrSchedulerConfig;
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::optim::lr_scheduler::sequential::SequentialLrSchedulerConfig;
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// Settings of the optimizer and its schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateConfig {
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+    /// The rate falls along a cosine to this share of the peak.
+    pub final_rate_share: f64,
+    /// Decoupled decay of matrices; norms and biases have none.
+    pub weight_decay: f32,
+    /// First AdamW decay rate.
+    pub beta_1: f32,
+    /// Second AdamW decay rate.
+    pub beta_2: f32,
+    /// Gradients are scaled down to this global norm.
+    pub clip_norm: f64,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepStats {
+    /// The loss, summed over shards.
+    pub loss: f64,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+}
+
+/// Owns the optimizer's state and the schedule.
+pub struct Updater {
+    optimizer: ModuleOptimizer,
+    schedule: ModuleLrScheduler,
+    clip_norm: f64,
+    step: usize,
+}
+
+impl std::fmt::Debug for Updater {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Updater")
+            .field("step", &self.step)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Updater {
+    /// An optimizer for a run of `n_steps`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Optimizer`] if a setting is outside what burn allows.
+    pub fn try_new(config: &UpdateConfig, n_steps: usize) -> Result<Self, TrainError> {
+        let optimizer_error = |message: String| TrainError::Optimizer { message };
+        let adamw = |weight_decay: f32| {
+            AdamWConfig::new()
+                .with_beta_1(config.beta_1)
+                .with_beta_2(config.beta_2)
+                .with_epsilon(1e-8)
+                .with_weight_decay(weight_decay)
+        };
+        let norms = ParamGroup::from_any_regexes(vec!["(?i)norm", "bias$"])
+            .map_err(|error| optimizer_error(format!("{error:?}")))?;
+        let optimizer =
+            adamw(config.weight_decay)
+                .init()
+                .with_group(norms, adamw(0.0).build(), None);
+
+        let peak = config.learning_rate;
+        let warmup = config.warmup_steps.min(n_steps.saturating_sub(1));
+        let cosine = LrSchedulerConfig::Cosine(
+            CosineAnnealingLrSchedulerConfig::new(peak, (n_steps - warmup).max(1))
+                .with_min_lr(peak * config.final_rate_share),
+        );
+        let (stages, milestones) = if warmup == 0 {
+            (vec![cosine], vec![])
+        } else {
+            let first = peak / warmup as f64;
+            let rise = LinearLrSchedulerConfig::new(first, peak, warmup.saturating_sub(1).max(1));
+            (vec![LrSchedulerConfig::Linear(rise), cosine], vec![warmup])
+        };
+        let schedule = SequentialLrSchedulerConfig::new(stages, milestones)
+            .init()
+            .map_err(optimizer_error)?;
+        Ok(Self {
+            optimizer,
+            schedule,
+            clip_norm: config.clip_norm,
+            step: 0,
+        })
+    }
+
+    /// Steps taken so far.
+    pub fn n_steps(&self) -> usize {
+        self.step
+    }
+
+    /// Computes the loss of every shard on its own thread, adds the gradients in shard order, and
+    /// steps. The number of shards is part of the result (the order of additions), the number of
+    /// threads is not.
+    ///
+    /// The total loss is the sum of the shards' losses: each must already be divided by what the
+    /// whole batch is divided by.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NonFiniteLoss`] or [`TrainError::NonFiniteGradient`], before anything changed.
+    pub fn step<M, S, F>(
+        &mut self,
+        model: M,
+        shards: &[S],
+        device: &Device,
+        loss: F,
+    ) -> Result<(M, StepStats), TrainError>
+    where
+        M: Module + Sync,
+        S: Sync,
+        F: Fn(&M, &S) -> Tensor<1> + Sync,
+    {
+        let results: Vec<(f64, GradientsParams)> = thread::scope(|scope| {
+            let workers: Vec<_> = shards
+                .iter()
+                .map(|shard| {
+                    // A fork has leaves of its own, so the graphs of the shards stay apart.
+                    let model = model.clone().fork(device);
+                    let loss = &loss;
+                    scope.spawn(move || {
+                        let loss = loss(&model, shard);
+                        let value = f64::from(loss.clone().into_scalar::<f32>());
+                        (value, GradientsParams::from_grads(loss.backward(), &model))
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        });
+        let loss: f64 = results.iter().map(|(value, _)| value).sum();
+        if !loss.is_finite() {
+            return Err(TrainError::NonFiniteLoss {
+                step: self.step,
+                loss,
+            });
+        }
+        let mut accumulator = GradientsAccumulator::new();
+        for (_, grads) in results {
+            accumulator.accumulate(&model, grads);
+        }
+        let (grads, grad_norm) = self.clip(&model, accumulator.grads())?;
+        let rate = self.schedule.step();
+        let learning_rate = rate.base();
+        let model = self.optimizer.step(rate, model, grads);
+        self.step += 1;
+        Ok((
+            model,
+            StepStats {
+                loss,
+                grad_norm,
+                learning_rate,
+            },
+        ))
+    }
+
+    fn clip<M: Module>(
+        &self,
+        model: &M,
+        mut grads: GradientsParams,
+    ) -> Result<(GradientsParams, f64), TrainError> {
+        let mut norm = SquaredNorm {
+            grads: &grads,
+            path: vec![],
+            sum: 0.0,
+            first_bad: None,
+        };
+        model.visit(&mut norm);
+        if let Some(parameter) = norm.first_bad {
+            return Err(TrainError::NonFiniteGradient {
+                step: self.step,
+                parameter,
+            });
+        }
+        let grad_norm = norm.sum.sqrt();
+        if grad_norm > self.clip_norm {
+            model.visit(&mut Scale {
+                grads: &mut grads,
+                factor: self.clip_norm / grad_norm,
+            });
+        }
+        Ok((grads, grad_norm))
+    }
+}
+
+/// burn clips per tensor; the global norm needs a walk over all of them.
+struct SquaredNorm<'a> {
+    grads: &'a GradientsParams,
+    path: Vec<String>,
+    sum: f64,
+    first_bad: Option<String>,
+}
+
+impl ModuleVisitor for SquaredNorm<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            let square = f64::from(grad.square().sum().into_scalar::<f32>());
+            self.sum += square;
+            if !square.is_finite() && self.first_bad.is_none() {
+                self.first_bad = Some(self.path.join("."));
+            }
+        }
+    }
+}
+
+struct Scale<'a> {
+    grads: &'a mut GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.remove::<D>(param.id) {
+            self.grads.register(param.id, grad * self.factor);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Cross-crate, parity, learning and layering tests; see the files in `tests/`.

@@ -1,0 +1,216 @@
+//! CHRPO on a table: the policy learns to choose the cheapest level that works, and learns nothing
+//! from rewards that belong to other rollouts.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use extracot_core::advantage::GroupNormalized;
+use extracot_core::reward::{
+    ControlHeadReward, HierarchicalReward, Mode, ModeConstants, Reward, RewardBreakdown,
+    RewardContext, Stratum,
+};
+use extracot_core::{
+    AnswerVerifier, ChatTemplate, KeepLevel, Problem, ResponseParser, Seed, Tokenizer, Verdict,
+};
+use extracot_models::BigramLm;
+use extracot_train::UpdateConfig;
+use extracot_train::evaluate::TaskContext;
+use extracot_train::loss::ClipRange;
+use extracot_train::objective::{Chrpo, Grpo};
+use extracot_train::policy_trainer::{
+    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, train_policy,
+};
+
+const TOKENS: [&str; 12] = [
+    "<COMP_20>",
+    "<COMP_40>",
+    "<COMP_60>",
+    "<COMP_80>",
+    "<COMP_100>",
+    "<COMP_POLICY>",
+    "<think>",
+    "</think>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "x",
+    "answer",
+];
+const THINK: usize = 6;
+const CLOSE: usize = 7;
+const START: usize = 8;
+const END: usize = 9;
+const WORD: usize = 10;
+const ANSWER: usize = 11;
+
+/// Whole-token vocabulary; every prompt is the one token `<|im_start|>`.
+struct TableTokenizer;
+
+impl Tokenizer for TableTokenizer {
+    fn encode(&self, _text: &str) -> Vec<u32> {
+        vec![START as u32]
+    }
+    fn decode(&self, ids: &[u32]) -> String {
+        ids.iter().map(|id| TOKENS[*id as usize]).collect()
+    }
+    fn token_id(&self, token: &str) -> Option<u32> {
+        TOKENS
+            .iter()
+            .position(|known| *known == token)
+            .map(|idx| idx as u32)
+    }
+}
+
+struct AlwaysRight;
+
+impl AnswerVerifier for AlwaysRight {
+    fn verify(&self, _visible: &str, _gold: &str) -> Verdict {
+        Verdict::Correct
+    }
+}
+
+/// The control token is uniform over the levels; the rest of the completion is fixed.
+fn table() -> Vec<Vec<f32>> {
+    let mut logits = vec![vec![-20.0; TOKENS.len()]; TOKENS.len()];
+    for level in 0..5 {
+        logits[START][level] = 0.0;
+        logits[level][THINK] = 0.0;
+    }
+    for (from, to) in [(THINK, WORD), (WORD, CLOSE), (CLOSE, ANSWER), (ANSWER, END)] {
+        logits[from][to] = 0.0;
+    }
+    logits
+}
+
+/// Probability of each level as the first token.
+fn level_probabilities(model: &BigramLm) -> Vec<f64> {
+    let logits: Vec<f32> = model.table.val().into_data().iter::<f32>().collect();
+    let row = &logits[START * TOKENS.len()..START * TOKENS.len() + 5];
+    let total: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
+    row.iter()
+        .map(|logit| f64::from(*logit).exp() / total)
+        .collect()
+}
+
+fn chrpo_reward() -> HierarchicalReward {
+    let mode = Mode::try_new(ModeConstants {
+        kappa: 0.4,
+        gain: 1.0,
+        over_right: 0.5,
+        under_wrong: 1.0,
+        over_wrong: 0.2,
+        none_wrong: 0.5,
+    })
+    .unwrap();
+    HierarchicalReward::try_new(1.0)
+        .and_then(|reward| reward.with_term(0.3, mode))
+        .and_then(|reward| Ok(reward.with_control(ControlHeadReward::try_new(mode, 1.0, 0.3)?)))
+        .unwrap()
+}
+
+/// Rewards dealt out by chance: as spread as the real ones, but not of this rollout.
+struct Shuffled(std::sync::atomic::AtomicU64);
+
+impl Reward for Shuffled {
+    fn evaluate(&self, _context: &RewardContext<'_>) -> Option<RewardBreakdown> {
+        let idx = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let value = |label| (Seed(5).derive(label, idx).0 >> 11) as f64 / (1u64 << 53) as f64;
+        Some(RewardBreakdown {
+            stratum: Stratum::Right,
+            terms: vec![],
+            main: 1.0 + value("main"),
+            control: value("control"),
+        })
+    }
+}
+
+fn train(reward: &dyn Reward, seed: Seed) -> Vec<f64> {
+    let device = Device::flex();
+    let autodiff = device.clone().autodiff();
+    let parser = ResponseParser::try_new(&TableTokenizer).unwrap();
+    let chat = ChatTemplate::default();
+    let context = TaskContext {
+        tokenizer: &TableTokenizer,
+        chat: &chat,
+        parser: &parser,
+        verifier: &AlwaysRight,
+    };
+    let problem = Problem {
+        id: "p".into(),
+        question: "?".into(),
+        solution: None,
+        answer: "answer".into(),
+        difficulty: None,
+    };
+    // The budget is 40 percent: 20 earns the progress reward, the longer levels pay.
+    let budget = KeepLevel::try_new(40).ok();
+    let problems = [PolicyProblem {
+        problem,
+        budget,
+        reference_tokens: 1,
+    }];
+    let grpo = Grpo {
+        clip: ClipRange::try_new(0.2, 0.2).unwrap(),
+        beta: 0.0,
+    };
+    let config = PolicyConfig {
+        n_steps: 30,
+        prompts_per_step: 1,
+        group_size: 16,
+        updates_per_step: 1,
+        max_new_tokens: 8,
+        batch_rows: 16,
+        n_shards: 2,
+        update: UpdateConfig {
+            learning_rate: 0.1,
+            warmup_steps: 0,
+            final_rate_share: 1.0,
+            weight_decay: 0.0,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            clip_norm: 1.0,
+        },
+    };
+    let algorithm = PolicyAlgorithm {
+        reward,
+        estimator: &GroupNormalized,
+        objective: &Chrpo {
+            main: grpo,
+            alpha: 0.5,
+        },
+    };
+    let task = PolicyTask {
+        problems: &problems,
+        context: &context,
+    };
+    let model = BigramLm::new(&table(), &autodiff).train();
+    let model = train_policy(
+        model,
+        task,
+        &algorithm,
+        &config,
+        &autodiff,
+        seed,
+        |_| Ok(()),
+    )
+    .unwrap();
+    level_probabilities(&model.valid())
+}
+
+#[test]
+fn the_policy_finds_the_cheapest_level_that_works() {
+    for seed in 1..=3 {
+        let found = train(&chrpo_reward(), Seed(seed));
+        assert!(found[0] > 0.8, "seed {seed}: {found:?}");
+    }
+}
+
+#[test]
+fn shuffled_rewards_teach_nothing() {
+    let mut mean = [0.0; 5];
+    for seed in 1..=4 {
+        let shuffled = Shuffled(std::sync::atomic::AtomicU64::new(seed * 1000));
+        for (mean, found) in mean.iter_mut().zip(train(&shuffled, Seed(seed))) {
+            *mean += found / 4.0;
+        }
+    }
+    assert!(mean[0] < 0.5, "{mean:?}");
+}

@@ -1,0 +1,195 @@
+//! The decoder against logits that another implementation computed from the same weights, and
+//! against itself: cached, batched and padded.
+
+#[cfg(test)]
+mod parity {
+    use std::path::Path;
+
+    use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+    use extracot_core::Seed;
+    use extracot_models::checkpoint::load_weights;
+    use extracot_models::init::randomize;
+    use extracot_models::{CausalLm, Decoder, DecoderConfig, DecoderSize, RaggedBatch};
+    use serde_json::Value;
+
+    /// Two float32 implementations that add in different orders.
+    const TOLERANCE: f32 = 1e-4;
+    const PAD: u32 = 0;
+
+    fn ints(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
+        let values: Vec<i32> = rows.iter().flatten().map(|id| *id as i32).collect();
+        let data = TensorData::new(values, [rows.len(), rows[0].len()]);
+        Tensor::from_data(data, (device, DType::I32))
+    }
+
+    /// Logits at every position of one sequence.
+    fn all_logits(model: &Decoder, ids: &[u32], device: &Device) -> Vec<Vec<f32>> {
+        let hidden = model.hidden(ints(&[ids.to_vec()], device)).flatten(0, 1);
+        rows(model.head(hidden))
+    }
+
+    fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {
+        let [_, n_columns] = tensor.dims();
+        let values = tensor.into_data().try_to_vec::<f32>().unwrap();
+        values
+            .chunks_exact(n_columns)
+            .map(<[f32]>::to_vec)
+            .collect()
+    }
+
+    fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max)
+    }
+
+    fn argmax(logits: &[f32]) -> usize {
+        (0..logits.len())
+            .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+            .unwrap()
+    }
+
+    fn decoder(device: &Device) -> Decoder {
+        let size = DecoderSize {
+            hidden_size: 24,
+            intermediate_size: 40,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            max_position_embeddings: 256,
+            rope_theta: 10_000.0,
+        };
+        let config = DecoderConfig::qwen3(size, 50);
+        randomize(Decoder::new(&config, device), 1.0, 1.0, Seed(5))
+    }
+
+    fn prompt(seed: u32, n_tokens: u32) -> Vec<u32> {
+        (0..n_tokens)
+            .map(|i| 1 + (seed * 31 + i * i * 7 + i * 13) % 49)
+            .collect()
+    }
+
+    #[test]
+    fn logits_are_those_of_the_golden_file() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/goldens/tiny_qwen3_tied");
+        if !folder.is_dir() {
+            eprintln!("skipped: no {}", folder.display());
+            return;
+        }
+        let device = Device::flex();
+        let config = DecoderConfig::load(&folder).unwrap();
+        let path = folder.join("model.safetensors");
+        let model = load_weights(Decoder::new(&config, &device), &path).unwrap();
+        let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
+        let golden: Value = serde_json::from_str(&text).unwrap();
+        let floats = |key: &str| -> Vec<f32> {
+            let values = golden[key].as_array().unwrap().iter();
+            values.map(|value| value.as_f64().unwrap() as f32).collect()
+        };
+        let ids: Vec<u32> = floats("ids").iter().map(|id| *id as u32).collect();
+        let logits = all_logits(&model, &ids, &device);
+
+        let last = largest_difference(&logits[ids.len() - 1], &floats("logits_last"));
+        let mean = |row: &Vec<f32>| row.iter().sum::<f32>() / row.len() as f32;
+        let means: Vec<f32> = logits.iter().map(mean).collect();
+        let means = largest_difference(&means, &floats("logits_mean_per_pos"));
+        let top: Vec<f32> = logits.iter().map(|row| argmax(row) as f32).collect();
+        eprintln!("last position {last:.1e}, mean of each position {means:.1e}");
+        assert!(last < TOLERANCE && means < TOLERANCE);
+        assert_eq!(top, floats("argmax_per_pos"));
+
+        let mut cache = model.new_cache(1, &device);
+        let one = RaggedBatch { n_pads: vec![0] };
+        let cached = rows(model.extend(ints(&[ids], &device), &one, &mut cache));
+        assert!(largest_difference(&cached[0], &floats("logits_last")) < TOLERANCE);
+    }
+
+    #[test]
+    fn cached_decoding_equals_the_uncached_forward() {
+        let device = Device::flex();
+        let model = decoder(&device);
+        // More tokens than the cache holds at first, so that it grows on the way.
+        let ids = prompt(1, 150);
+        let expected = all_logits(&model, &ids, &device);
+        let mut cache = model.new_cache(1, &device);
+        let one = RaggedBatch { n_pads: vec![0] };
+        let mut largest = 0.0_f32;
+        // A prefill, then pieces of one and of several tokens.
+        let mut start = 0;
+        for n_new in [20, 1, 1, 1, 7]
+            .into_iter()
+            .chain(std::iter::repeat_n(1, 120))
+        {
+            let piece = ids[start..start + n_new].to_vec();
+            let logits = rows(model.extend(ints(&[piece], &device), &one, &mut cache));
+            start += n_new;
+            largest = largest.max(largest_difference(&logits[0], &expected[start - 1]));
+        }
+        assert_eq!(start, ids.len());
+        eprintln!("cached decoding {largest:.1e}");
+        assert!(largest < TOLERANCE);
+    }
+
+    #[test]
+    fn a_left_padded_batch_decodes_as_its_rows_do_alone() {
+        let device = Device::flex();
+        let model = decoder(&device);
+        let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17), prompt(4, 1)];
+        let longest = prompts.iter().map(Vec::len).max().unwrap();
+        let n_pads: Vec<usize> = prompts
+            .iter()
+            .map(|prompt| longest - prompt.len())
+            .collect();
+        let padded: Vec<Vec<u32>> = prompts
+            .iter()
+            .zip(&n_pads)
+            .map(|(prompt, n_pad)| [vec![PAD; *n_pad], prompt.clone()].concat())
+            .collect();
+        let ragged = RaggedBatch { n_pads };
+        let mut cache = model.new_cache(prompts.len(), &device);
+        let mut batched = rows(model.extend(ints(&padded, &device), &ragged, &mut cache));
+        let mut sequences = prompts.to_vec();
+        let mut largest = 0.0_f32;
+        for _ in 0..12 {
+            let mut next = Vec::new();
+            for (sequence, logits) in sequences.iter_mut().zip(&batched) {
+                let alone = all_logits(&model, sequence, &device);
+                largest = largest.max(largest_difference(logits, &alone[sequence.len() - 1]));
+                next.push(vec![argmax(logits) as u32]);
+                sequence.extend(&next[next.len() - 1]);
+            }
+            batched = rows(model.extend(ints(&next, &device), &ragged, &mut cache));
+        }
+        eprintln!("ragged batch {largest:.1e}");
+        assert!(largest < TOLERANCE);
+    }
+
+    #[test]
+    fn right_padding_does_not_change_hidden_states() {
+        let device = Device::flex();
+        let model = decoder(&device);
+        let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17)];
+        let padded: Vec<Vec<u32>> = prompts
+            .iter()
+            .map(|p| [p.clone(), vec![PAD; 17 - p.len()]].concat())
+            .collect();
+        let together = rows(model.hidden(ints(&padded, &device)).flatten(0, 1));
+        let mut largest = 0.0_f32;
+        for (row, prompt) in prompts.iter().enumerate() {
+            let alone = rows(
+                model
+                    .hidden(ints(std::slice::from_ref(prompt), &device))
+                    .flatten(0, 1),
+            );
+            for (position, alone) in alone.iter().enumerate() {
+                largest = largest.max(largest_difference(alone, &together[row * 17 + position]));
+            }
+        }
+        eprintln!("right padding {largest:.1e}");
+        assert!(largest < TOLERANCE);
+    }
+}
