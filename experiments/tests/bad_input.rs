@@ -1,4 +1,5 @@
 //! Wrong input from the outside: a clear error, exit code 1 (2 for arguments), nothing written.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;

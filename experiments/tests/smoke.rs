@@ -1,5 +1,6 @@
 //! The smoke preset from the outside: it finishes, it is deterministic, it goes on where it was, and
 //! a full disk costs nothing.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;

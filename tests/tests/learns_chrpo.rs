@@ -1,5 +1,6 @@
 //! CHRPO on a table: the policy learns to choose the cheapest level that works, and learns nothing
 //! from rewards that belong to other rollouts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -70,9 +71,9 @@ impl AnswerVerifier for AlwaysRight {
 /// The control token is uniform over the levels; the rest of the completion is fixed.
 fn table() -> Vec<Vec<f32>> {
     let mut logits = vec![vec![-20.0; TOKENS.len()]; TOKENS.len()];
-    for level in 0..5 {
-        logits[START][level] = 0.0;
-        logits[level][THINK] = 0.0;
+    logits[START][..5].fill(0.0);
+    for row in &mut logits[..5] {
+        row[THINK] = 0.0;
     }
     for (from, to) in [(THINK, WORD), (WORD, CLOSE), (CLOSE, ANSWER), (ANSWER, END)] {
         logits[from][to] = 0.0;

@@ -1,5 +1,6 @@
 //! The decoder against logits that another implementation computed from the same weights, and
 //! against itself: cached, batched and padded.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[cfg(test)]
 mod parity {

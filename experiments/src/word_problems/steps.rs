@@ -83,7 +83,7 @@ impl Operation {
                 }
                 80..91 => {
                     let divisors: Vec<u32> = (2..=5)
-                        .filter(|d| value % d == 0 && value / d >= 2)
+                        .filter(|d| value.is_multiple_of(*d) && value / d >= 2)
                         .collect();
                     if let Some(divisor) = divisors.choose(rng) {
                         return Self::Fraction(*divisor);
@@ -92,7 +92,7 @@ impl Operation {
                 91.. => {
                     let percents: Vec<u32> = [10, 20, 25, 50]
                         .into_iter()
-                        .filter(|p| value * p % 100 == 0 && value * p / 100 >= 2)
+                        .filter(|p| (value * p).is_multiple_of(100) && value * p / 100 >= 2)
                         .collect();
                     if let Some(percent) = percents.choose(rng) {
                         return Self::Percent(*percent);
@@ -160,8 +160,8 @@ mod tests {
             let mut value = plan.start;
             for operation in &plan.operations {
                 let exact = match *operation {
-                    Operation::Fraction(n) => value % n == 0,
-                    Operation::Percent(n) => value * n % 100 == 0,
+                    Operation::Fraction(n) => value.is_multiple_of(n),
+                    Operation::Percent(n) => (value * n).is_multiple_of(100),
                     _ => true,
                 };
                 assert!(exact, "{operation:?} of {value}");
