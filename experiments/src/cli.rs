@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use extracot_core::Seed;
 
-use crate::config::AblationConfig;
+use crate::config::{AblationConfig, BaseSource};
 use crate::device::device;
 use crate::pipeline::Pipeline;
 use crate::problem_source::ProblemSets;
 use crate::run::Run;
 
-/// Runs the three stages of Extra-CoT on a tiny model and compares the arms of CHRPO.
+/// An ablation over the three stages of Extra-CoT on a tiny model; see docs/write_an_ablation.md.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {
@@ -63,13 +63,23 @@ impl Arguments {
             overrides.push("base.source=\"trained\"".to_owned());
         }
         let config = AblationConfig::preset(&self.preset, &overrides)?;
+        let is_base = |o: &&String| o.starts_with("base.") && !o.starts_with("base.source");
+        if let Some(setting) = overrides.iter().find(is_base)
+            && config.base.source == BaseSource::Shipped
+        {
+            bail!(
+                "--set {setting} has no effect on the shipped base model; \
+                 add --set base.source=\"trained\" to train one in the run"
+            );
+        }
         let resolved = format!(
-            "# experiment = \"{experiment}\", preset = \"{}\", seed = {}, problems = {:?}\n{}",
+            "# experiment = \"{experiment}\", preset = \"{}\", seed = {}, problems = {:?}, device = \"{}\"\n{}",
             self.preset,
             self.seed,
             self.problems
                 .as_ref()
                 .map_or("generator".into(), |path| path.to_string_lossy()),
+            self.device,
             config.to_toml()?
         );
         if self.dry_run {
@@ -89,7 +99,8 @@ impl Arguments {
             ))
         });
         Ok(Some(Pipeline {
-            run: Run::open(&out, &resolved, self.resume)?,
+            run: Run::open(&out, &resolved, self.resume, self.quiet)?,
+            experiment: experiment.to_owned(),
             config,
             preset: self.preset,
             seed,
@@ -103,9 +114,9 @@ impl Arguments {
 
 /// The `main` of an ablation: parses the arguments, runs `work`, and reports an error in one line
 /// with its causes, exit code 1.
-pub fn main_of(experiment: &str, work: impl FnOnce(&Pipeline) -> Result<()>) -> ExitCode {
+pub fn main_of(experiment: &str, work: impl FnOnce(&mut Pipeline) -> Result<()>) -> ExitCode {
     let opened = Arguments::parse().open(experiment);
-    exit_code(opened.and_then(|pipeline| pipeline.as_ref().map_or(Ok(()), work)))
+    exit_code(opened.and_then(|mut pipeline| pipeline.as_mut().map_or(Ok(()), work)))
 }
 
 /// Success, or the error on stderr and exit code 1.

@@ -22,9 +22,9 @@ pub fn device(name: &str) -> Result<Device> {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
+        "vulkan" => Ok(Device::vulkan(kind_of(name, index))),
         #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        "wgpu" => Ok(Device::wgpu(kind_of(name, index))),
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(index)),
         #[allow(
@@ -38,5 +38,14 @@ pub fn device(name: &str) -> Result<Device> {
         _ => bail!(
             "unknown device `{name}`; known are flex, vulkan, wgpu, cuda, with :N for a number"
         ),
+    }
+}
+
+/// The numbered discrete GPU where a number was given, else what the driver prefers.
+#[cfg(any(feature = "vulkan", feature = "wgpu"))]
+fn kind_of(name: &str, index: usize) -> burn::tensor::DeviceKind {
+    match name.contains(':') {
+        true => burn::tensor::DeviceKind::DiscreteGpu(index),
+        false => burn::tensor::DeviceKind::DefaultDevice,
     }
 }

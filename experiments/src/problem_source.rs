@@ -77,10 +77,14 @@ impl ProblemSets {
         let mut counts = BTreeMap::from([("rows read".to_owned(), rows.len() as u64)]);
         let mut count = |reason: &str| *counts.entry(reason.to_owned()).or_insert(0) += 1;
         let mut seen = HashSet::new();
+        let mut ids = HashSet::new();
         let (mut train, mut reinforce, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for (row_idx, row) in rows.into_iter().enumerate() {
             let place = || format!("{}: row {}", path.display(), row_idx + 1);
             let problem = problem_of(row, row_idx).with_context(place)?;
+            if !ids.insert(problem.id.clone()) {
+                bail!("{}: the id `{}` stands twice", place(), problem.id);
+            }
             let key = problem
                 .question
                 .split_whitespace()

@@ -1,5 +1,7 @@
 //! A run folder: config snapshot, finished stages by content hash, manifest written last.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,6 +22,8 @@ const MANIFEST: &str = "manifest.json";
 pub struct Run {
     folder: PathBuf,
     started: Instant,
+    quiet: bool,
+    stages: RefCell<HashSet<String>>,
 }
 
 /// What a finished stage says of itself.
@@ -46,7 +50,7 @@ impl Run {
     ///
     /// If the folder belongs to other settings, holds a run and `resume` is off, holds files that
     /// are no run, or cannot be written.
-    pub fn open(folder: &Path, config: &str, resume: bool) -> Result<Self> {
+    pub fn open(folder: &Path, config: &str, resume: bool, quiet: bool) -> Result<Self> {
         let config_path = folder.join(CONFIG);
         match fs::read_to_string(&config_path) {
             Ok(found) if found != config => {
@@ -66,7 +70,14 @@ impl Run {
                  or choose another --out",
                 folder.display()
             ),
-            Ok(_) => {}
+            Ok(_) => {
+                // From here on the run is not complete until it has finished again.
+                let manifest = folder.join(MANIFEST);
+                if manifest.exists() {
+                    fs::remove_file(&manifest)
+                        .with_context(|| format!("cannot remove {}", manifest.display()))?;
+                }
+            }
             Err(_) => {
                 let is_empty = fs::read_dir(folder).map_or(true, |mut dir| dir.next().is_none());
                 if !is_empty {
@@ -83,6 +94,8 @@ impl Run {
         Ok(Self {
             folder: folder.to_owned(),
             started: Instant::now(),
+            quiet,
+            stages: RefCell::default(),
         })
     }
 
@@ -103,6 +116,9 @@ impl Run {
         inputs: &impl Serialize,
         work: impl FnOnce(&StageFolder) -> Result<()>,
     ) -> Result<StageFolder> {
+        if !self.stages.borrow_mut().insert(name.to_owned()) {
+            bail!("two stages of this run are called `{name}`; give arms different names");
+        }
         let key = content_hash(&(name, env!("CARGO_PKG_VERSION"), inputs))?;
         let stage = StageFolder {
             name: name.to_owned(),
@@ -116,7 +132,7 @@ impl Run {
             .and_then(|text| serde_json::from_str::<StageRecord>(&text).ok())
             .is_some_and(|found| found.key == key);
         if finished {
-            eprintln!("[{name}] reused");
+            self.say(&format!("[{name}] reused"));
             return Ok(stage);
         }
         for folder in [&stage.files, &stage.model] {
@@ -129,8 +145,17 @@ impl Run {
         let started = Instant::now();
         work(&stage).with_context(|| format!("stage `{name}`"))?;
         save_json(&StageRecord { key }, &record)?;
-        eprintln!("[{name}] done in {:.0} s", started.elapsed().as_secs_f64());
+        self.say(&format!(
+            "[{name}] done in {:.0} s",
+            started.elapsed().as_secs_f64()
+        ));
         Ok(stage)
+    }
+
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
     }
 
     /// Joins the stages' files of one name into one at the root of the run folder.
@@ -231,9 +256,15 @@ mod tests {
     fn a_finished_stage_is_reused_until_its_inputs_change() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
-        let run = Run::open(&out, "a = 1\n", false).unwrap();
+        let run = Run::open(
+            &out, "a = 1
+", false, true,
+        )
+        .unwrap();
+        drop(run);
         let mut n_runs = 0;
         for (inputs, want) in [(1, 1), (1, 1), (2, 2)] {
+            let run = Run::open(&out, "a = 1\n", true, true).unwrap();
             let stage = run
                 .stage("traces", &inputs, |stage| {
                     n_runs += 1;
@@ -248,10 +279,11 @@ mod tests {
     #[test]
     fn a_failed_stage_is_repeated() {
         let folder = tempfile::tempdir().unwrap();
-        let run = Run::open(&folder.path().join("run"), "", false).unwrap();
+        let run = Run::open(&folder.path().join("run"), "", false, true).unwrap();
         let failed = run.stage("sft", &0, |_| bail!("disk full"));
         assert!(format!("{:#}", failed.unwrap_err()).contains("stage `sft`: disk full"));
         let mut repeated = false;
+        let run = Run::open(&folder.path().join("run"), "", true, true).unwrap();
         run.stage("sft", &0, |_| {
             repeated = true;
             Ok(())
@@ -264,13 +296,19 @@ mod tests {
     fn a_folder_of_another_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
-        Run::open(&out, "seed = 1\n", false).unwrap();
-        let message = |config, resume| Run::open(&out, config, resume).unwrap_err().to_string();
+        Run::open(&out, "seed = 1\n", false, true).unwrap();
+        let message = |config, resume| {
+            Run::open(&out, config, resume, true)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(message("seed = 2\n", true).contains("`seed = 1`, not `seed = 2`"));
         assert!(message("seed = 1\n", false).contains("--resume"));
-        assert!(Run::open(&out, "seed = 1\n", true).is_ok());
+        assert!(Run::open(&out, "seed = 1\n", true, true).is_ok());
         fs::write(folder.path().join("notes.txt"), "").unwrap();
-        let foreign = Run::open(folder.path(), "", false).unwrap_err().to_string();
+        let foreign = Run::open(folder.path(), "", false, true)
+            .unwrap_err()
+            .to_string();
         assert!(foreign.contains("holds no run"), "{foreign}");
     }
 }

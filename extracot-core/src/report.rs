@@ -79,6 +79,8 @@ pub struct EvalSummary {
     pub undecided_rate: f64,
     /// Share of samples whose completion states no level where one was asked for.
     pub no_level_rate: f64,
+    /// Samples per level that the completion states.
+    pub chosen: BTreeMap<KeepLevel, usize>,
     /// The same by difficulty, where known.
     pub by_difficulty: Vec<DifficultyRow>,
 }
@@ -140,6 +142,7 @@ impl EvalSummary {
             no_answer_rate: share(|record| record.verdict == Verdict::NoAnswer),
             undecided_rate: share(|record| matches!(record.verdict, Verdict::Undecided(_))),
             no_level_rate: share(|record| record.asked.is_some() && record.chosen.is_none()),
+            chosen: chosen(records.iter()),
             by_difficulty: groups
                 .into_iter()
                 .map(|(difficulty, group)| difficulty_row(difficulty, &group))
@@ -200,21 +203,25 @@ fn accuracy<'a>(
     wilson_interval(n_correct(records) as u64, n as u64, Z_95)
 }
 
+fn chosen<'a>(records: impl Iterator<Item = &'a EvalRecord>) -> BTreeMap<KeepLevel, usize> {
+    let mut chosen = BTreeMap::new();
+    for level in records.filter_map(|record| record.chosen) {
+        *chosen.entry(level).or_insert(0) += 1;
+    }
+    chosen
+}
+
 fn difficulty_row(difficulty: u32, group: &[&EvalRecord]) -> Result<DifficultyRow, CoreError> {
     let tokens: Vec<f64> = group
         .iter()
         .map(|record| record.think_tokens as f64)
         .collect();
-    let mut chosen = BTreeMap::new();
-    for level in group.iter().filter_map(|record| record.chosen) {
-        *chosen.entry(level).or_insert(0) += 1;
-    }
     Ok(DifficultyRow {
         difficulty,
         n: group.len(),
         accuracy: accuracy(group.iter().copied(), group.len())?,
         think_tokens: mean(&tokens)?,
-        chosen,
+        chosen: chosen(group.iter().copied()),
     })
 }
 

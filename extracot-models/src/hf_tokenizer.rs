@@ -107,20 +107,6 @@ impl HfTokenizer {
     pub fn to_json(&self) -> Result<String, ModelError> {
         self.inner.to_string(true).map_err(tokenizer_error)
     }
-
-    /// Token ids with the byte span of each in `text`.
-    pub fn encode_with_spans(&self, text: &str) -> Vec<(u32, usize, usize)> {
-        match self.inner.encode(text, false) {
-            Ok(encoding) => encoding
-                .get_ids()
-                .iter()
-                .zip(encoding.get_offsets())
-                .map(|(id, (start, end))| (*id, *start, *end))
-                .collect(),
-            // Byte-level BPE covers every text; a file that does not is reported when it is loaded.
-            Err(_) => Vec::new(),
-        }
-    }
 }
 
 impl Tokenizer for HfTokenizer {

@@ -55,7 +55,8 @@ pub struct CompressorConfig {
 ///
 /// # Errors
 ///
-/// No examples, or labels of one class only; non-finite losses or gradients.
+/// No examples, or labels of one class only; non-finite losses or gradients; what `report` fails
+/// with.
 ///
 /// # Panics
 ///
@@ -66,7 +67,7 @@ pub fn train_compressor<C: TokenClassifier + Sync>(
     config: &CompressorConfig,
     device: &Device,
     seed: Seed,
-    mut report: impl FnMut(usize, &StepStats),
+    mut report: impl FnMut(usize, &StepStats) -> Result<(), TrainError>,
 ) -> Result<C, TrainError> {
     let mut updater = Updater::try_new(&config.update, config.n_steps)?;
     let weights = class_weights(examples, config.gamma)?;
@@ -98,7 +99,7 @@ pub fn train_compressor<C: TokenClassifier + Sync>(
             shard.losses(model, &weights, device).sum() / n_labels as f64
         })?;
         model = next;
-        report(step, &stats);
+        report(step, &stats)?;
     }
     Ok(model)
 }

@@ -136,11 +136,14 @@ pub fn train_policy<M: CausalLm + Sync>(
             what: "reinforcement learning",
         });
     }
-    if config.updates_per_step == 0 || config.group_size < 2 {
+    if config.updates_per_step == 0 || config.group_size < 2 || config.prompts_per_step == 0 {
         return Err(TrainError::Core(CoreError::Setting {
-            key: "chrpo.updates_per_step, chrpo.group_size",
-            found: format!("{}, {}", config.updates_per_step, config.group_size),
-            allowed: "at least 1 update and 2 rollouts per problem",
+            key: "updates_per_step, group_size, prompts_per_step",
+            found: format!(
+                "{}, {}, {}",
+                config.updates_per_step, config.group_size, config.prompts_per_step
+            ),
+            allowed: "at least 1 update, 2 rollouts per problem and 1 problem",
         }));
     }
     let inner_device = device.clone().inner();
@@ -260,12 +263,16 @@ fn step_problems(
     step: usize,
     seed: Seed,
 ) -> Vec<&PolicyProblem> {
+    let mut orders: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     (step * n..(step + 1) * n)
         .map(|position| {
-            let (pass, offset) = (position / problems.len(), position % problems.len());
-            let mut order: Vec<usize> = (0..problems.len()).collect();
-            order.shuffle(&mut seed.derive("pass", pass as u64).rng());
-            &problems[order[offset]]
+            let pass = position / problems.len();
+            let order = orders.entry(pass).or_insert_with(|| {
+                let mut order: Vec<usize> = (0..problems.len()).collect();
+                order.shuffle(&mut seed.derive("pass", pass as u64).rng());
+                order
+            });
+            &problems[order[position % problems.len()]]
         })
         .collect()
 }
@@ -359,7 +366,9 @@ fn step_metrics(
             log_weight.exp() - log_weight - 1.0
         })
         .sum();
-    set("policy/kl_k3_nats", kl / n_tokens);
+    if rows.iter().any(|row| !row.ref_logprobs.is_empty()) {
+        set("policy/kl_k3_nats", kl / n_tokens);
+    }
     let entropy: f64 = rows
         .iter()
         .flat_map(|row| &row.old_logprobs)
@@ -370,6 +379,10 @@ fn step_metrics(
     set(
         "optim/loss",
         stats.iter().map(|s| s.loss).sum::<f64>() / n_updates,
+    );
+    set(
+        "optim/learning_rate",
+        stats.iter().map(|s| s.learning_rate).sum::<f64>() / n_updates,
     );
     set(
         "optim/grad_norm",

@@ -1,8 +1,8 @@
 //! Stage 2: supervised fine-tuning on sequences drawn by a curriculum.
 
 use burn::tensor::Device;
-use extracot_core::Seed;
 use extracot_core::sft::SftExample;
+use extracot_core::{CoreError, Seed};
 use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
@@ -33,21 +33,30 @@ pub struct SftConfig {
 ///
 /// # Errors
 ///
-/// What `draw` fails with, and non-finite losses or gradients.
+/// What `draw` and `report` fail with, and non-finite losses or gradients.
 pub fn train_sft<M: CausalLm + Sync>(
     mut model: M,
     config: &SftConfig,
     device: &Device,
     seed: Seed,
     mut draw: impl FnMut(f64, Seed) -> Result<SftExample, TrainError>,
-    mut report: impl FnMut(usize, &StepStats),
+    mut report: impl FnMut(usize, &StepStats) -> Result<(), TrainError>,
 ) -> Result<M, TrainError> {
+    if config.batch_size == 0 {
+        let (key, found) = ("batch_size", "0".to_owned());
+        return Err(CoreError::Setting {
+            key,
+            found,
+            allowed: "at least 1",
+        }
+        .into());
+    }
     let mut updater = Updater::try_new(&config.update, config.n_steps)?;
     let mut bucket: Vec<Vec<SftExample>> = Vec::new();
     for step in 0..config.n_steps {
         if bucket.is_empty() {
             let progress = step as f64 / config.n_steps as f64;
-            let n_batches = config.bucket_batches.min(config.n_steps - step);
+            let n_batches = config.bucket_batches.clamp(1, config.n_steps - step);
             let examples = (0..n_batches * config.batch_size)
                 .map(|i| {
                     let example_idx = step * config.batch_size + i;
@@ -69,7 +78,7 @@ pub fn train_sft<M: CausalLm + Sync>(
             completion_logprobs(model, shard, device).sum().neg() / n_targets as f64
         })?;
         model = next;
-        report(step, &stats);
+        report(step, &stats)?;
     }
     Ok(model)
 }

@@ -45,7 +45,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let preset: BasePreset = parse(PRESET, &arguments.overrides)?;
     let device = device(&arguments.device)?;
     let seed = Seed(preset.seed);
-    let base = train_base(
+    let trained = train_base(
         &preset.base,
         &[],
         &device,
@@ -53,5 +53,5 @@ fn run(arguments: &Arguments) -> Result<()> {
         arguments.quiet,
         |_| Ok(()),
     )?;
-    Ok(base.save(&arguments.out)?)
+    Ok(trained.checkpoint.save(&arguments.out)?)
 }

@@ -10,19 +10,20 @@ use std::process::ExitCode;
 use anyhow::Result;
 use experiments::cli::main_of;
 use experiments::pipeline::{
-    Pipeline, accuracy_only, base_model, collect_traces, compress_traces, evaluate_all, fixed_sft,
-    full_chrpo, measure_budgets, mixed_sft, summarize, train_arm, train_compressor_stage,
-    without_control, without_mode_and_control,
+    Pipeline, accuracy_only, aims, base_model, collect_traces, compress_traces, evaluate_all,
+    fixed_sft, full_chrpo, measure_budgets, mixed_sft, summarize, train_arm,
+    train_compressor_stage, without_control, without_mode_and_control,
 };
 
 fn main() -> ExitCode {
     main_of("chrpo_ablation", run)
 }
 
-fn run(pipeline: &Pipeline) -> Result<()> {
+fn run(pipeline: &mut Pipeline) -> Result<()> {
+    let base = base_model(pipeline)?;
+    let pipeline = &*pipeline;
     let config = &pipeline.config;
     let problems = &pipeline.problems;
-    let base = base_model(pipeline)?;
 
     // Stage 1: the base model's own correct traces, compressed.
     let traces = collect_traces(pipeline, &base)?;
@@ -55,8 +56,11 @@ fn run(pipeline: &Pipeline) -> Result<()> {
     }
 
     let evaluations = evaluate_all(pipeline, &base, &sft, &arms)?;
-    let counted = [&traces, &compressor, &compressed, &warmup, &budgets];
-    let summary = summarize(pipeline, &evaluations, &budgets, &arms, &counted)?;
+    let counted = [&base, &traces, &compressor, &compressed, &warmup, &budgets];
+    let mut summary = summarize(pipeline, &evaluations, &budgets, &arms, &counted)?;
+    if !problems.from_file {
+        summary.aims = aims(&summary.rows);
+    }
     let mut stages = vec![&base, &compressor, &fixed, &sft];
     stages.extend(arms.iter().map(|(_, stage)| stage));
     print!("{}", pipeline.finish(&summary, &stages)?);

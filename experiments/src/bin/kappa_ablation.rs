@@ -20,9 +20,10 @@ fn main() -> ExitCode {
     main_of("kappa_ablation", run)
 }
 
-fn run(pipeline: &Pipeline) -> Result<()> {
-    let problems = &pipeline.problems;
+fn run(pipeline: &mut Pipeline) -> Result<()> {
     let base = base_model(pipeline)?;
+    let pipeline = &*pipeline;
+    let problems = &pipeline.problems;
     let traces = collect_traces(pipeline, &base)?;
     let compressor = train_compressor_stage(pipeline, &base, &traces)?;
     let compressed = compress_traces(pipeline, &base, &traces, &compressor)?;
@@ -49,9 +50,8 @@ fn run(pipeline: &Pipeline) -> Result<()> {
         arms.push((arm.name, stage));
     }
     let evaluations = evaluate_all(pipeline, &base, &sft, &arms)?;
-    let counted = [&traces, &compressor, &compressed, &warmup, &budgets];
-    let mut summary = summarize(pipeline, &evaluations, &budgets, &arms, &counted)?;
-    summary.experiment = "kappa_ablation".to_owned();
+    let counted = [&base, &traces, &compressor, &compressed, &warmup, &budgets];
+    let summary = summarize(pipeline, &evaluations, &budgets, &arms, &counted)?;
     let stages: Vec<_> = arms.iter().map(|(_, stage)| stage).collect();
     print!("{}", pipeline.finish(&summary, &stages)?);
     Ok(())

@@ -14,7 +14,11 @@ use extracot_core::reward::{
 use extracot_models::PolicyCheckpoint;
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::objective::{Chrpo, Grpo, PolicyObjective};
-use extracot_train::policy_trainer::{PolicyAlgorithm, PolicyProblem, PolicyTask, train_policy};
+use extracot_train::policy_trainer::{
+    PolicyAlgorithm, PolicyProblem, PolicyTask, RolloutRow, train_policy,
+};
+
+use serde::Serialize;
 
 use super::Pipeline;
 use crate::config::{AblationConfig, RewardConfig};
@@ -129,7 +133,7 @@ pub fn accuracy_only(config: &AblationConfig) -> Arm {
 pub fn train_arm(
     pipeline: &Pipeline,
     arm: &Arm,
-    settings: &impl serde::Serialize,
+    settings: &impl Serialize,
     sft: &StageFolder,
     budgets: &StageFolder,
 ) -> Result<StageFolder> {
@@ -174,8 +178,14 @@ pub fn train_arm(
                 );
                 let mut lines = Vec::new();
                 for row in &step.rollouts {
-                    serde_json::to_writer(&mut lines, row)
-                        .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
+                    serde_json::to_writer(
+                        &mut lines,
+                        &LoggedRollout {
+                            arm: &arm.name,
+                            row,
+                        },
+                    )
+                    .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
                     lines.push(b'\n');
                 }
                 rollouts
@@ -195,6 +205,14 @@ pub fn train_arm(
         };
         Ok(checkpoint.save(&stage.model)?)
     })
+}
+
+/// A row of `rollouts.jsonl` with the arm it belongs to.
+#[derive(Serialize)]
+struct LoggedRollout<'a> {
+    arm: &'a str,
+    #[serde(flatten)]
+    row: &'a RolloutRow,
 }
 
 /// A name as part of a path.

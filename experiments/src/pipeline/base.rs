@@ -1,15 +1,17 @@
 //! The base model: shipped with the source, or trained on worked solutions.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use extracot_core::jsonl::write_atomic;
 use extracot_core::sft::{SftBuilder, SftExample};
-use extracot_core::{ChatTemplate, Problem, Seed};
+use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed};
 use extracot_models::init::randomize;
 use extracot_models::{Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
-use extracot_train::{TrainError, train_sft};
+use extracot_train::train_sft;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,9 @@ use super::Pipeline;
 use crate::config::{BaseConfig, BaseSource};
 use crate::progress::Progress;
 use crate::run::StageFolder;
-use crate::word_problems::{MAX_STEPS, Split, WordProblem, draw_plan, problem_set, word_problem};
+use crate::word_problems::{
+    MAX_STEPS, Split, WordProblem, draw_plan, drill, problem_set, word_problem,
+};
 
 const SHIPPED: [(&str, &[u8]); 3] = [
     (
@@ -38,6 +42,12 @@ const SHIPPED: [(&str, &[u8]); 3] = [
 const EMBEDDING_GAIN: f64 = 0.05;
 /// Problems whose text trains the tokenizer of the shipped base.
 const N_TOKENIZER_PROBLEMS: usize = 1200;
+/// Share of the pretraining steps in which bare equations prevail.
+const DRILL_UNTIL: f64 = 0.45;
+/// Share of bare equations until then, and after.
+const DRILL_SHARES: [f64; 2] = [0.85, 0.2];
+/// Steps of the longest chain of bare equations.
+const DRILL_STEPS: u32 = 12;
 /// Rows of the embedding are rounded up to a multiple of this.
 const VOCAB_MULTIPLE: usize = 16;
 
@@ -56,7 +66,48 @@ pub struct BasePreset {
 /// # Errors
 ///
 /// If the shipped base is asked for with a problem file, or training or writing fails.
-pub fn base_model(pipeline: &Pipeline) -> Result<StageFolder> {
+pub fn base_model(pipeline: &mut Pipeline) -> Result<StageFolder> {
+    let base = base_stage(pipeline)?;
+    drop_long_problems(pipeline, &base)?;
+    Ok(base)
+}
+
+/// Drops, and counts, problems whose prompt leaves no room for an answer.
+fn drop_long_problems(pipeline: &mut Pipeline, base: &StageFolder) -> Result<()> {
+    let policy = pipeline.policy(base)?;
+    let room = policy
+        .checkpoint
+        .config
+        .max_position_embeddings
+        .saturating_sub(pipeline.config.decode.max_new_tokens);
+    let problems = &mut pipeline.problems;
+    let mut n_dropped = 0;
+    for set in [
+        &mut problems.train,
+        &mut problems.reinforce,
+        &mut problems.test,
+    ] {
+        let n_before = set.len();
+        set.retain(|problem| {
+            let control = Some(ControlToken::Policy);
+            policy.context().prompt(problem, control).token_ids.len() <= room
+        });
+        n_dropped += n_before - set.len();
+        if set.is_empty() {
+            bail!(
+                "every problem of a split has a prompt of more than {room} tokens; \
+                 lower decode.max_new_tokens or raise base.decoder.max_position_embeddings"
+            );
+        }
+    }
+    if n_dropped > 0 {
+        let reason = "dropped: the prompt leaves no room for an answer".to_owned();
+        problems.counts.insert(reason, n_dropped as u64);
+    }
+    Ok(())
+}
+
+fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
     let config = &pipeline.config.base;
     match (config.source, pipeline.problems.from_file) {
         (BaseSource::Shipped, true) => bail!(
@@ -85,20 +136,17 @@ pub fn base_model(pipeline: &Pipeline) -> Result<StageFolder> {
             );
             pipeline.run.stage("base", &inputs, |stage| {
                 let seed = pipeline.seed.derive("base", 0);
-                let examples = if from_file {
-                    worked_examples(&pipeline.problems.train)
-                } else {
-                    vec![]
+                let worked = match from_file {
+                    true => worked_examples(&pipeline.problems.train),
+                    false => Vec::new(),
                 };
-                let checkpoint = train_base(
-                    config,
-                    &examples,
-                    &pipeline.device,
-                    seed,
-                    pipeline.quiet,
-                    |row| JsonLinesSink::create(&stage.path("events.jsonl"))?.record(row),
-                )?;
-                Ok(checkpoint.save(&stage.model)?)
+                let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
+                let device = &pipeline.device;
+                let trained = train_base(config, &worked, device, seed, pipeline.quiet, |row| {
+                    sink.record(row)
+                })?;
+                stage.write("counts.jsonl", &[trained.counts])?;
+                Ok(trained.checkpoint.save(&stage.model)?)
             })
         }
     }
@@ -130,97 +178,115 @@ pub(super) fn visible_answer(answer: &str) -> String {
     format!("The answer is \\boxed{{{answer}}}.")
 }
 
-/// Trains a tokenizer and a base model: on `examples`, or, if there are none, on an endless stream
-/// of the generator's problems, short ones first.
+/// A base model, and what it was trained on by reason.
+#[derive(Debug)]
+pub struct TrainedBase {
+    /// The model.
+    pub checkpoint: PolicyCheckpoint,
+    /// Examples by what became of them.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// Trains a tokenizer and a base model: on `worked`, or, if that is empty, on an endless stream of
+/// the generator's problems. Worked examples that exceed the model's positions are dropped and
+/// counted.
 ///
 /// # Errors
 ///
-/// If training fails.
+/// If no example fits, training fails, or `report` does.
 pub fn train_base(
     config: &BaseConfig,
-    examples: &[WordProblem],
+    worked: &[WordProblem],
     device: &Device,
     seed: Seed,
     quiet: bool,
-    mut report: impl FnMut(&MetricRow) -> Result<(), extracot_core::CoreError>,
-) -> Result<PolicyCheckpoint> {
+    mut report: impl FnMut(&MetricRow) -> Result<(), CoreError>,
+) -> Result<TrainedBase> {
     let chat = ChatTemplate::default();
-    let generated;
-    let texts_of = if examples.is_empty() {
-        generated = problem_set(
-            Split::Pretrain,
-            N_TOKENIZER_PROBLEMS,
-            seed.derive("tokenizer", 0),
-        );
-        &generated
-    } else {
-        examples
+    let tokenizer = match worked {
+        [] => train_tokenizer(
+            &problem_set(Split::Pretrain, N_TOKENIZER_PROBLEMS, seed),
+            config,
+        )?,
+        worked => train_tokenizer(worked, config)?,
     };
-    let texts: Vec<String> = texts_of
-        .iter()
-        .flat_map(|item| {
-            [
-                chat.prompt(&item.problem.question, None),
-                item.think.clone(),
-                item.visible.clone(),
-            ]
-        })
-        .collect();
-    let tokenizer = HfTokenizer::train(texts.iter().map(String::as_str), config.vocab_size)?;
     let vocab_size = tokenizer.vocab_size().next_multiple_of(VOCAB_MULTIPLE);
     let decoder = DecoderConfig::qwen3(config.decoder, vocab_size);
     decoder.check()?;
-    let autodiff = device.clone().autodiff();
-    let model = Decoder::new(&decoder, &autodiff);
-    let model = randomize(model, 1.0, EMBEDDING_GAIN, seed.derive("weights", 0));
-
     let builder = SftBuilder {
         chat: &chat,
         tokenizer: &tokenizer,
     };
-    let draw = |progress: f64, seed: Seed| -> Result<SftExample, TrainError> {
-        let mut rng = seed.rng();
-        let item = if examples.is_empty() {
-            let plan = draw_plan(
-                Split::Pretrain,
-                rng.random_range(1..=longest(progress)),
-                seed,
-            );
-            word_problem(&plan, String::new(), seed)
-        } else {
-            examples[rng.random_range(0..examples.len())].clone()
-        };
-        let mut example = builder.plain(&item.problem, &item.think, &item.visible);
-        // A worked solution longer than the model's positions would be cut silently later on.
-        let room = decoder
-            .max_position_embeddings
-            .saturating_sub(example.prompt_ids.len());
-        example.completion_ids.truncate(room.max(1));
-        Ok(example)
+    let example = |item: &WordProblem| builder.plain(&item.problem, &item.think, &item.visible);
+    let (fitting, too_long): (Vec<SftExample>, Vec<SftExample>) =
+        worked.iter().map(example).partition(|example| {
+            example.prompt_ids.len() + example.completion_ids.len()
+                <= decoder.max_position_embeddings
+        });
+    if fitting.is_empty() && !worked.is_empty() {
+        bail!(
+            "no worked solution fits the base model's {} positions",
+            decoder.max_position_embeddings
+        );
+    }
+
+    let autodiff = device.clone().autodiff();
+    let model = randomize(Decoder::new(&decoder, &autodiff), 1.0, EMBEDDING_GAIN, seed);
+    let draw = |progress: f64, seed: Seed| match fitting.len() {
+        0 => Ok(example(&pretraining_example(progress, seed))),
+        n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
     };
     let progress = Progress::new("base", config.sft.n_steps, "steps", quiet);
-    let mut failed = None;
     let model = train_sft(model, &config.sft, &autodiff, seed, draw, |step, stats| {
         progress.advance(1, &format!("loss {:.3}", stats.loss));
-        if let Err(error) = report(&MetricRow::of_step("base", step, stats)) {
-            failed.get_or_insert(error);
-        }
+        Ok(report(&MetricRow::of_step("base", step, stats))?)
     })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    Ok(PolicyCheckpoint {
+    let checkpoint = PolicyCheckpoint {
         model: model.valid(),
         config: decoder,
         tokenizer,
-    })
+    };
+    let mut counts = BTreeMap::new();
+    if worked.is_empty() {
+        let n_drawn = config.sft.n_steps * config.sft.batch_size;
+        counts.insert("generated examples".to_owned(), n_drawn as u64);
+    } else {
+        counts.insert("worked solutions".to_owned(), fitting.len() as u64);
+        counts.insert(
+            "dropped: exceeds the model's positions".to_owned(),
+            too_long.len() as u64,
+        );
+    }
+    Ok(TrainedBase { checkpoint, counts })
 }
 
-/// Steps of the longest problems drawn at a progress: arithmetic is learned on short problems first.
-fn longest(progress: f64) -> u32 {
-    match progress {
-        p if p < 0.1 => 2,
-        p if p < 0.25 => 4,
-        _ => MAX_STEPS,
+fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfTokenizer> {
+    let chat = ChatTemplate::default();
+    let texts: Vec<String> = items
+        .iter()
+        .flat_map(|item| {
+            let prompt = chat.prompt(&item.problem.question, None);
+            [prompt, item.think.clone(), item.visible.clone()]
+        })
+        .collect();
+    Ok(HfTokenizer::train(
+        texts.iter().map(String::as_str),
+        config.vocab_size,
+    )?)
+}
+
+/// An example of the generator: mostly bare equations at first, so that arithmetic is learned from
+/// few tokens, then mostly verbose chains of thought.
+fn pretraining_example(progress: f64, seed: Seed) -> WordProblem {
+    let mut rng = seed.rng();
+    let is_early = progress < DRILL_UNTIL;
+    let drill_share = DRILL_SHARES[usize::from(!is_early)];
+    if rng.random_bool(drill_share) {
+        let plan = draw_plan(Split::Pretrain, rng.random_range(1..=DRILL_STEPS), seed);
+        drill(&plan, String::new())
+    } else {
+        let longest = if is_early { MAX_STEPS / 2 } else { MAX_STEPS };
+        let plan = draw_plan(Split::Pretrain, rng.random_range(1..=longest), seed);
+        word_problem(&plan, String::new(), seed)
     }
 }

@@ -63,7 +63,10 @@ pub fn measure_budgets(
                 let correct: Vec<usize> = judged
                     .iter()
                     .filter(|j| {
-                        j.verdict.is_correct() && j.response.think_state == ThinkState::Closed
+                        j.verdict.is_correct()
+                            && j.response.control.is_some()
+                            && j.response.think_state == ThinkState::Closed
+                            && j.response.think_tokens > 0
                     })
                     .map(|j| j.response.think_tokens)
                     .collect();

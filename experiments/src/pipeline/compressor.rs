@@ -82,7 +82,6 @@ pub fn train_compressor_stage(
         let model = randomize(Longformer::new(&longformer, &device), 1.0, 0.05, seed);
         let progress = pipeline.progress("compressor", config.train.n_steps, "steps");
         let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
-        let mut failed = None;
         let model = train_compressor(
             model,
             &examples,
@@ -91,14 +90,9 @@ pub fn train_compressor_stage(
             seed,
             |step, stats| {
                 progress.advance(1, &format!("loss {:.3}", stats.loss));
-                if let Err(error) = sink.record(&MetricRow::of_step("compressor", step, stats)) {
-                    failed.get_or_insert(error);
-                }
+                Ok(sink.record(&MetricRow::of_step("compressor", step, stats))?)
             },
         )?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
         std::fs::create_dir_all(&stage.model)?;
         save_weights(&model.valid(), &stage.model.join(WEIGHTS))?;
         save_json(&longformer, &stage.model.join("config.json"))?;

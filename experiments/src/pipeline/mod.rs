@@ -24,12 +24,12 @@ use extracot_train::evaluate::TaskContext;
 pub use arms::{
     Arm, accuracy_only, full_chrpo, train_arm, without_control, without_mode_and_control,
 };
-pub use base::{BasePreset, base_model, train_base};
+pub use base::{BasePreset, TrainedBase, base_model, train_base};
 pub use budgets::measure_budgets;
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
 pub use evaluation::{Evaluations, evaluate_all};
 pub use sft::{fixed_sft, mixed_sft};
-pub use table::summarize;
+pub use table::{aims, summarize};
 pub use traces::collect_traces;
 
 use crate::config::AblationConfig;
@@ -46,6 +46,8 @@ pub struct Pipeline {
     pub run: Run,
     /// The settings.
     pub config: AblationConfig,
+    /// The experiment's name.
+    pub experiment: String,
     /// The preset's name.
     pub preset: String,
     /// The root of all random streams.

@@ -110,16 +110,10 @@ fn train(
     let (device, model) = pipeline.trainable(&policy.checkpoint.model);
     let progress = pipeline.progress(&stage.name, config.n_steps, "steps");
     let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
-    let mut failed = None;
     let model = train_sft(model, config, &device, seed, draw, |step, stats| {
         progress.advance(1, &format!("loss {:.3}", stats.loss));
-        if let Err(error) = sink.record(&MetricRow::of_step(&stage.name, step, stats)) {
-            failed.get_or_insert(error);
-        }
+        Ok(sink.record(&MetricRow::of_step(&stage.name, step, stats))?)
     })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
     let checkpoint = PolicyCheckpoint {
         model: model.valid(),
         ..policy.checkpoint

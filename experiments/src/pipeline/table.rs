@@ -91,12 +91,12 @@ pub fn summarize(
         ));
     }
     Ok(Summary {
-        experiment: "chrpo_ablation".to_owned(),
+        experiment: pipeline.experiment.clone(),
         preset: pipeline.preset.clone(),
         seed: pipeline.seed.0,
         problems: pipeline.problems.source.clone(),
         config_hash: content_hash(&pipeline.config)?,
-        aims: aims(&rows),
+        aims: Vec::new(),
         rows,
         budgets: budget_table(&budgets.read("budgets.jsonl")?),
         curves,
@@ -173,8 +173,9 @@ fn sample_rollouts(pipeline: &Pipeline, arm: &str, rows: &[RolloutRow]) -> Vec<S
         .collect()
 }
 
-/// The aims of the method in miniature, and what came out.
-fn aims(rows: &[TableRow]) -> Vec<Aim> {
+/// The aims of the method in miniature, and what came out: the arms are full CHRPO and then its
+/// ablations.
+pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
     let mut aims = Vec::new();
     let base = &rows[0].summary;
     let interval = |i: &extracot_core::stats::Interval| {

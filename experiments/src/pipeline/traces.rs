@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use extracot_core::{ReasoningTrace, ThinkState, Tokenizer, Verdict};
+use extracot_core::sft::SftBuilder;
+use extracot_core::{
+    ControlToken, KeepLevel, Problem, ReasoningTrace, ThinkState, Tokenizer, Verdict,
+};
 
 use super::base::visible_answer;
 use super::{Pipeline, Policy};
@@ -81,26 +84,25 @@ pub fn collect_traces(pipeline: &Pipeline, base: &StageFolder) -> Result<StageFo
 }
 
 /// The worked solution of a problem of a file, unless it does not fit the model.
-fn worked_trace(
-    pipeline: &Pipeline,
-    policy: &Policy,
-    problem: &extracot_core::Problem,
-) -> Option<ReasoningTrace> {
+fn worked_trace(pipeline: &Pipeline, policy: &Policy, problem: &Problem) -> Option<ReasoningTrace> {
     let think = problem
         .solution
         .as_ref()
-        .filter(|_| pipeline.problems.from_file)?;
-    let think_tokens = policy.checkpoint.tokenizer.n_tokens(think);
-    let prompt = policy.context().prompt(problem, None).token_ids.len();
-    let room = policy
-        .checkpoint
-        .config
-        .max_position_embeddings
-        .checked_sub(prompt)?;
-    (think_tokens + pipeline.config.decode.max_new_tokens / 8 < room).then(|| ReasoningTrace {
+        .filter(|_| pipeline.problems.from_file)?
+        .trim();
+    let visible = visible_answer(&problem.answer);
+    let context = policy.context();
+    let builder = SftBuilder {
+        chat: context.chat,
+        tokenizer: context.tokenizer,
+    };
+    let full = KeepLevel::FULL;
+    let example = builder.controlled(problem, ControlToken::Level(full), full, think, &visible);
+    let n_tokens = example.prompt_ids.len() + example.completion_ids.len();
+    (n_tokens <= policy.checkpoint.config.max_position_embeddings).then(|| ReasoningTrace {
         problem: problem.clone(),
-        think: think.trim().to_owned(),
-        visible: visible_answer(&problem.answer),
-        think_tokens,
+        think: think.to_owned(),
+        visible,
+        think_tokens: policy.checkpoint.tokenizer.n_tokens(think),
     })
 }

@@ -32,7 +32,7 @@ const GROUPS: [Group; 3] = [
 ];
 
 /// Names and units of known metrics, in the order of their panels.
-const METRICS: [(&str, &str, &str); 15] = [
+const METRICS: [(&str, &str, &str); 14] = [
     ("reward/main_mean", "Main reward", "reward"),
     ("reward/control_mean", "Control-head reward", "reward"),
     ("reward/acc_mean", "Accuracy term", "reward"),
@@ -45,7 +45,6 @@ const METRICS: [(&str, &str, &str); 15] = [
     ("group/constant_share", "Constant groups", "share"),
     ("policy/kl_k3_nats", "KL to the SFT model (k3)", "nats"),
     ("policy/entropy_nats", "Entropy", "nats"),
-    ("policy/clip_fraction", "Clipped tokens", "share"),
     ("optim/loss", "Loss", "loss"),
     ("optim/grad_norm", "Gradient norm", "norm"),
 ];

@@ -109,7 +109,7 @@ fn row(name: &str, kind: RowKind, ratio: f64, accuracy: f64, chosen: [usize; 5])
     let is_base = kind == RowKind::Base;
     let spread = if is_base { 0.0 } else { 0.03 * ratio + 0.004 };
     let part = |difficulty| part(difficulty, kind, BASE_TOKENS * ratio, accuracy, chosen);
-    let summary = EvalSummary {
+    let mut summary = EvalSummary {
         n,
         n_correct,
         accuracy: wilson_interval(n_correct as u64, n as u64, 1.96).unwrap(),
@@ -132,8 +132,14 @@ fn row(name: &str, kind: RowKind, ratio: f64, accuracy: f64, chosen: [usize; 5])
         } else {
             1.0 - stated as f64 / N_EACH as f64
         },
+        chosen: BTreeMap::new(),
         by_difficulty: (1..=DIFFICULTIES).map(part).collect(),
     };
+    for part in &summary.by_difficulty {
+        for (level, n) in &part.chosen {
+            *summary.chosen.entry(*level).or_insert(0) += n;
+        }
+    }
     let (versus_base, versus_full) = (None, None);
     TableRow {
         name: name.into(),
@@ -240,7 +246,6 @@ fn curve(arm: &str, i: f64, n_steps: usize) -> ArmCurve {
                 0.55 - (0.17 - 0.04 * i) * t + 0.01 * wiggle,
             ),
             ("policy/kl_k3_nats", 0.000_02 * t + 0.000_004 * wiggle.abs()),
-            ("policy/clip_fraction", 0.02 + 0.01 * wiggle),
             ("policy/entropy_nats", 0.61 - 0.2 * t + 0.02 * wiggle),
             ("optim/grad_norm", 0.9 - 0.3 * t + 0.3 * wiggle),
             ("optim/loss", 0.01 * wiggle),

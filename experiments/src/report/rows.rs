@@ -53,24 +53,12 @@ impl LevelShares {
     }
 }
 
-/// Shares over all samples; `None` for a model that is asked for no level or has no difficulties.
+/// Shares over all samples; `None` for a model that is asked for no level.
 pub(super) fn overall_shares(row: &TableRow) -> Option<LevelShares> {
     if row.kind == RowKind::Base {
         return None;
     }
-    let mut chosen = BTreeMap::new();
-    for (level, count) in row
-        .summary
-        .by_difficulty
-        .iter()
-        .flat_map(|part| &part.chosen)
-    {
-        *chosen.entry(*level).or_insert(0) += count;
-    }
-    LevelShares::of(
-        &chosen,
-        row.summary.by_difficulty.iter().map(|part| part.n).sum(),
-    )
+    LevelShares::of(&row.summary.chosen, row.summary.n)
 }
 
 /// Shares over the samples of one difficulty.

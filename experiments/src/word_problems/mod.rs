@@ -4,6 +4,7 @@
 //! wording. The arithmetic alone decides the split, so the splits share no problem, whatever the
 //! wording: they are disjoint by construction.
 
+mod drill;
 mod phrases;
 mod steps;
 
@@ -11,6 +12,7 @@ use extracot_core::{Problem, Seed};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
+pub use drill::drill;
 use phrases::{Wording, fill};
 pub use steps::{Operation, Plan};
 
@@ -18,7 +20,7 @@ pub use steps::{Operation, Plan};
 pub const MAX_STEPS: u32 = 6;
 
 /// Steps at the beginning of a chain of thought that are linked and checked with care; later ones
-/// are terse, so that the share of formulas rises with difficulty, from a seventh to over a fifth.
+/// are terse, so that the share of formulas rises with difficulty, from a ninth to a fifth.
 const EARLY_STEPS: usize = 3;
 
 /// Which problems a stage may see.
@@ -113,9 +115,6 @@ pub fn draw_plan(split: Split, n_steps: u32, seed: Seed) -> Plan {
 pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
     let mut rng = seed.derive("wording", 0).rng();
     let wording = Wording::draw(&mut rng);
-    let pick = |options: &[&'static str], rng: &mut rand_chacha::ChaCha8Rng| {
-        options.choose(rng).copied().unwrap_or_default()
-    };
 
     let mut question = vec![fill(
         pick(phrases::START, &mut rng),
@@ -174,6 +173,10 @@ pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
         think: think.join(" "),
         visible: format!("The answer is \\boxed{{{value}}}."),
     }
+}
+
+fn pick(options: &[&'static str], rng: &mut impl RngExt) -> &'static str {
+    options.choose(rng).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

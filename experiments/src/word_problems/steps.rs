@@ -6,7 +6,9 @@ use rand::seq::IndexedRandom;
 use super::phrases::{self, StepPhrases};
 
 /// Largest intermediate value.
-const MAX_VALUE: u32 = 150;
+const MAX_VALUE: u32 = 120;
+/// Largest number that is added or subtracted.
+const MAX_TERM: u32 = 40;
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +75,10 @@ impl Operation {
         loop {
             match rng.random_range(0..100) {
                 0..34 if value < MAX_VALUE - 10 => {
-                    return Self::Add(rng.random_range(3..=(MAX_VALUE - value).min(60)));
+                    return Self::Add(rng.random_range(3..=(MAX_VALUE - value).min(MAX_TERM)));
                 }
                 34..66 if value > 8 => {
-                    return Self::Subtract(rng.random_range(3..=(value - 2).min(60)));
+                    return Self::Subtract(rng.random_range(3..=(value - 2).min(MAX_TERM)));
                 }
                 66..80 if value * 2 <= MAX_VALUE => {
                     return Self::Multiply(rng.random_range(2..=(MAX_VALUE / value).min(5)));

@@ -57,3 +57,44 @@ impl ControlHeadReward {
         self.weight * (self.mode.score(context) + saved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::ModeConstants;
+    use crate::{ControlToken, KeepLevel, Response, ThinkState, Verdict};
+
+    #[test]
+    fn a_right_box_without_a_think_text_is_no_success_of_the_level() {
+        let mode = Mode::try_new(ModeConstants {
+            kappa: 0.4,
+            gain: 1.0,
+            over_right: 0.5,
+            under_wrong: 1.0,
+            over_wrong: 0.2,
+            none_wrong: 0.5,
+        })
+        .unwrap();
+        let reward = ControlHeadReward::try_new(mode, 1.0, 0.3).unwrap();
+        let score = |think_state, think_tokens| {
+            let response = Response {
+                control: Some(ControlToken::Level(KeepLevel::ALL[0])),
+                think_state,
+                think_tokens,
+                total_tokens: 30,
+                think: String::new(),
+                visible: "\\boxed{1}".into(),
+            };
+            reward.score(&RewardContext {
+                response: &response,
+                verdict: &Verdict::Correct,
+                reference_tokens: 100,
+                budget: Some(KeepLevel::ALL[1]),
+            })
+        };
+        // Right at 20 under a budget of 40: 0.2 + 0.3 * 0.8; without a think text: -1 * 0.2.
+        assert!((score(ThinkState::Closed, 20) - 0.44).abs() < 1e-9);
+        assert!((score(ThinkState::Closed, 0) + 0.2).abs() < 1e-9);
+        assert!((score(ThinkState::Missing, 30) + 0.2).abs() < 1e-9);
+    }
+}

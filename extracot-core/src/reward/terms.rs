@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RewardContext, RewardTerm, violated_rules};
+use super::{RewardContext, RewardTerm, Stratum, violated_rules};
 use crate::CoreError;
 
 /// C: agreement of the realized ratio with the chosen level.
@@ -154,7 +154,8 @@ impl RewardTerm for Mode {
             return self.range().0;
         };
         let chosen = chosen.ratio().value();
-        let right = context.verdict.is_correct();
+        // A right box behind a missing or empty think text is no success of the chosen level.
+        let right = context.stratum() == Stratum::Right;
         let Some(budget) = context.budget else {
             return if right {
                 c.kappa

@@ -135,7 +135,7 @@ fn train<C: TokenClassifier + Sync>(model: C, texts: &[Text], settings: &Compres
         settings,
         &device,
         Seed(3),
-        |_, _| {},
+        |_, _| Ok(()),
     )
     .unwrap()
 }
@@ -175,7 +175,10 @@ fn the_same_seed_gives_the_same_losses_and_shards_change_only_rounding() {
     let losses = |n_shards: usize| {
         let mut losses = Vec::new();
         let settings = config(6, n_shards, 5e-3);
-        let report = |_: usize, stats: &StepStats| losses.push(stats.loss);
+        let report = |_: usize, stats: &StepStats| {
+            losses.push(stats.loss);
+            Ok(())
+        };
         train_compressor(
             longformer(&device),
             &train,
@@ -204,7 +207,7 @@ fn data_without_both_classes_is_refused() {
     for (examples, what) in [(&train[..], "tokens labeled drop"), (&[], "the compressor")] {
         let model = LinearClassifier::new(266, MAX_POSITIONS, &device);
         let settings = config(1, 1, 1e-3);
-        let error = train_compressor(model, examples, &settings, &device, Seed(3), |_, _| {});
+        let error = train_compressor(model, examples, &settings, &device, Seed(3), |_, _| Ok(()));
         assert_eq!(
             error.unwrap_err().to_string(),
             format!("no training data for {what}")

@@ -4,6 +4,6 @@ mod clipped_policy;
 mod keep_label;
 mod kl;
 
-pub use clipped_policy::{ClipRange, clipped_policy_loss, is_clipped};
+pub use clipped_policy::{ClipRange, clipped_policy_loss};
 pub use keep_label::{FocalWeights, focal_keep_losses};
 pub use kl::kl_k3;

@@ -1,0 +1,50 @@
+//! The shipped base model and its recipe belong together.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A shortened rebuild.
+fn rebuild(out: &Path, n_threads: usize) {
+    let shortened = [
+        "base.sft.n_steps=4",
+        "base.sft.batch_size=4",
+        "base.sft.bucket_batches=2",
+    ];
+    let status = Command::new(env!("CARGO_BIN_EXE_build_base"))
+        .args(shortened.iter().flat_map(|setting| ["--set", setting]))
+        .args(["--quiet", "--out"])
+        .arg(out)
+        .env("RAYON_NUM_THREADS", n_threads.to_string())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_rebuild_is_deterministic_and_fits_what_is_shipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    rebuild(&one, 1);
+    rebuild(&two, 2);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let built = fs::read(one.join(name)).unwrap();
+        assert!(
+            built == fs::read(two.join(name)).unwrap(),
+            "{name} differs between two rebuilds"
+        );
+        // The weights need the whole training; the rest must be what is shipped.
+        if name != "model.safetensors" {
+            assert!(
+                built == fs::read(shipped.join(name)).unwrap(),
+                "{name} is not what is shipped"
+            );
+        }
+    }
+    let size = fs::metadata(shipped.join("model.safetensors"))
+        .unwrap()
+        .len();
+    assert!(size < 4_000_000, "{size}");
+}
