@@ -90,7 +90,7 @@ impl Arguments {
         let device = device(&self.device)?;
         let problems = match &self.problems {
             Some(path) => ProblemSets::read(path, &config.problems)?,
-            None => ProblemSets::generate(&config.problems, seed.derive("problems", 0)),
+            None => ProblemSets::generate(&config.problems, seed.derive("problems", 0))?,
         };
         let out = self.out.unwrap_or_else(|| {
             PathBuf::from(format!(

@@ -42,26 +42,30 @@ struct ProblemRow {
 
 impl ProblemSets {
     /// Problems of the generator.
-    pub fn generate(config: &ProblemsConfig, seed: Seed) -> Self {
-        let set = |split: Split, n| -> Vec<Problem> {
-            let items = problem_set(split, n, seed.derive(split.name(), 0));
-            items
+    ///
+    /// # Errors
+    ///
+    /// If a split has fewer problems than asked for.
+    pub fn generate(config: &ProblemsConfig, seed: Seed) -> Result<Self> {
+        let set = |split: Split, n| -> Result<Vec<Problem>> {
+            let items = problem_set(split, n, seed.derive(split.name(), 0))?;
+            Ok(items
                 .into_iter()
                 .map(|WordProblem { problem, .. }| problem)
-                .collect()
+                .collect())
         };
-        let train = set(Split::Train, config.n_train);
-        let reinforce = set(Split::Reinforce, config.n_reinforce);
-        let test = set(Split::Test, config.n_test);
+        let train = set(Split::Train, config.n_train)?;
+        let reinforce = set(Split::Reinforce, config.n_reinforce)?;
+        let test = set(Split::Test, config.n_test)?;
         let total = (train.len() + reinforce.len() + test.len()) as u64;
-        Self {
+        Ok(Self {
             train,
             reinforce,
             test,
             counts: BTreeMap::from([("generated".to_owned(), total)]),
             source: "generator".to_owned(),
             from_file: false,
-        }
+        })
     }
 
     /// Problems of a file of JSON lines with `question`, `solution`, `answer` (and `id`). A split is

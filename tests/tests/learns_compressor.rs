@@ -40,7 +40,7 @@ fn kept_equations(scorer: impl KeepScorer, tokenizer: &HfTokenizer, items: &[Wor
 fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
     let device = Device::flex();
     let autodiff = device.clone().autodiff();
-    let train = problem_set(Split::Train, 120, SEED);
+    let train = problem_set(Split::Train, 120, SEED).unwrap();
     let texts = train
         .iter()
         .flat_map(|item| [item.problem.question.as_str(), item.think.as_str()]);
@@ -104,6 +104,7 @@ fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
     };
     // Up to four steps the equations fit a fifth of the text.
     let held_out: Vec<WordProblem> = problem_set(Split::Develop, 60, SEED)
+        .unwrap()
         .into_iter()
         .filter(|item| item.problem.difficulty.is_some_and(|steps| steps <= 4))
         .collect();

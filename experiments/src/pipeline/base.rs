@@ -42,10 +42,11 @@ const SHIPPED: [(&str, &[u8]); 3] = [
 const EMBEDDING_GAIN: f64 = 0.05;
 /// Problems whose text trains the tokenizer of the shipped base.
 const N_TOKENIZER_PROBLEMS: usize = 1200;
-/// Share of the pretraining steps in which bare equations prevail.
-const DRILL_UNTIL: f64 = 0.45;
-/// Share of bare equations until then, and after.
-const DRILL_SHARES: [f64; 2] = [0.85, 0.2];
+/// Share of bare equations among the pretraining examples: arithmetic is learned from them at a
+/// fraction of the tokens of a verbose chain of thought.
+const DRILL_SHARE: f64 = 0.3;
+/// Share of the pretraining steps with chains of thought of at most half the steps.
+const SHORT_UNTIL: f64 = 0.25;
 /// Steps of the longest chain of bare equations.
 const DRILL_STEPS: u32 = 12;
 /// Rows of the embedding are rounded up to a multiple of this.
@@ -205,7 +206,7 @@ pub fn train_base(
     let chat = ChatTemplate::default();
     let tokenizer = match worked {
         [] => train_tokenizer(
-            &problem_set(Split::Pretrain, N_TOKENIZER_PROBLEMS, seed),
+            &problem_set(Split::Pretrain, N_TOKENIZER_PROBLEMS, seed)?,
             config,
         )?,
         worked => train_tokenizer(worked, config)?,
@@ -275,18 +276,18 @@ fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfToken
     )?)
 }
 
-/// An example of the generator: mostly bare equations at first, so that arithmetic is learned from
-/// few tokens, then mostly verbose chains of thought.
+/// An example of the generator: a verbose chain of thought, short ones first, or bare equations.
 fn pretraining_example(progress: f64, seed: Seed) -> WordProblem {
     let mut rng = seed.rng();
-    let is_early = progress < DRILL_UNTIL;
-    let drill_share = DRILL_SHARES[usize::from(!is_early)];
-    if rng.random_bool(drill_share) {
+    if rng.random_bool(DRILL_SHARE) {
         let plan = draw_plan(Split::Pretrain, rng.random_range(1..=DRILL_STEPS), seed);
-        drill(&plan, String::new())
-    } else {
-        let longest = if is_early { MAX_STEPS / 2 } else { MAX_STEPS };
-        let plan = draw_plan(Split::Pretrain, rng.random_range(1..=longest), seed);
-        word_problem(&plan, String::new(), seed)
+        return drill(&plan, String::new());
     }
+    let longest = if progress < SHORT_UNTIL {
+        MAX_STEPS / 2
+    } else {
+        MAX_STEPS
+    };
+    let plan = draw_plan(Split::Pretrain, rng.random_range(1..=longest), seed);
+    word_problem(&plan, String::new(), seed)
 }

@@ -8,6 +8,7 @@ mod drill;
 mod phrases;
 mod steps;
 
+use anyhow::{Result, bail};
 use extracot_core::{Problem, Seed};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -82,11 +83,18 @@ pub struct WordProblem {
     pub visible: String,
 }
 
+/// Draws in a row that may repeat a known plan before a split counts as exhausted.
+const MAX_REPEATS: u64 = 20_000;
+
 /// `n` problems of a split, with difficulties `1..=MAX_STEPS` in turn; no plan occurs twice.
-pub fn problem_set(split: Split, n: usize, seed: Seed) -> Vec<WordProblem> {
+///
+/// # Errors
+///
+/// If the split has fewer different plans of some difficulty: there are few of one step.
+pub fn problem_set(split: Split, n: usize, seed: Seed) -> Result<Vec<WordProblem>> {
     let mut seen = std::collections::HashSet::new();
     let mut problems = Vec::with_capacity(n);
-    let mut attempt = 0;
+    let (mut attempt, mut last_new) = (0, 0);
     while problems.len() < n {
         let n_steps = problems.len() as u32 % MAX_STEPS + 1;
         let stream = seed.derive("problem-set", attempt);
@@ -95,9 +103,17 @@ pub fn problem_set(split: Split, n: usize, seed: Seed) -> Vec<WordProblem> {
         if seen.insert(plan.key()) {
             let id = format!("{}-{}", split.name(), problems.len());
             problems.push(word_problem(&plan, id, stream));
+            last_new = attempt;
+        } else if attempt - last_new > MAX_REPEATS {
+            bail!(
+                "the {} split has no more than {} different problems of {n_steps} steps; \
+                 ask for fewer than {n} problems",
+                split.name(),
+                problems.len() / MAX_STEPS as usize
+            );
         }
     }
-    problems
+    Ok(problems)
 }
 
 /// A plan of `n_steps` steps that belongs to `split`.
@@ -140,7 +156,7 @@ pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
         question.push(fill(phrases.told[phrase_idx], &wording, &numbers));
         let restated = rng.random_range(0..phrases.told.len());
         think.push(fill(phrases.told[restated], &wording, &numbers));
-        if early || rng.random_bool(0.5) {
+        if early || rng.random_bool(0.3) {
             think.push(fill(pick(phrases.link, &mut rng), &wording, &numbers));
         }
         let equation = operation.equation(value);
@@ -189,7 +205,7 @@ mod tests {
     fn splits_share_no_question_and_no_arithmetic() {
         let mut owner = std::collections::HashMap::new();
         for split in Split::ALL {
-            for item in problem_set(split, 600, Seed(3)) {
+            for item in problem_set(split, 600, Seed(3)).unwrap() {
                 let equations = item.problem.solution.unwrap();
                 let known = owner.entry(equations.clone()).or_insert(split);
                 assert_eq!(*known, split, "{equations}");
@@ -199,19 +215,27 @@ mod tests {
 
     #[test]
     fn problems_are_distinct_graded_and_stable() {
-        let set = problem_set(Split::Test, 120, Seed(1));
+        let set = problem_set(Split::Test, 120, Seed(1)).unwrap();
         let questions: HashSet<_> = set.iter().map(|p| p.problem.question.clone()).collect();
         assert_eq!(questions.len(), 120);
         for (idx, item) in set.iter().enumerate() {
             assert_eq!(item.problem.difficulty, Some(idx as u32 % MAX_STEPS + 1));
         }
-        assert_eq!(set, problem_set(Split::Test, 120, Seed(1)));
-        assert_ne!(set, problem_set(Split::Test, 120, Seed(2)));
+        assert_eq!(set, problem_set(Split::Test, 120, Seed(1)).unwrap());
+        assert_ne!(set, problem_set(Split::Test, 120, Seed(2)).unwrap());
+    }
+
+    #[test]
+    fn an_exhausted_split_is_an_error() {
+        let message = problem_set(Split::Develop, 3000, Seed(1))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("develop split"), "{message}");
     }
 
     #[test]
     fn every_placeholder_is_filled() {
-        for item in problem_set(Split::Train, 600, Seed(5)) {
+        for item in problem_set(Split::Train, 600, Seed(5)).unwrap() {
             for text in [&item.problem.question, &item.think] {
                 assert!(!text.contains('@'), "{text}");
             }

@@ -6,9 +6,10 @@ use rand::seq::IndexedRandom;
 use super::phrases::{self, StepPhrases};
 
 /// Largest intermediate value.
-const MAX_VALUE: u32 = 120;
-/// Largest number that is added or subtracted.
-const MAX_TERM: u32 = 40;
+const MAX_VALUE: u32 = 99;
+/// Numbers that are added or subtracted: single digits and round tens, so that a model of this size
+/// learns the arithmetic from few examples.
+const TERMS: [u32; 12] = [2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40];
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,36 +75,42 @@ impl Operation {
     fn draw(value: u32, rng: &mut impl RngExt) -> Self {
         loop {
             match rng.random_range(0..100) {
-                0..34 if value < MAX_VALUE - 10 => {
-                    return Self::Add(rng.random_range(3..=(MAX_VALUE - value).min(MAX_TERM)));
+                0..34 => {
+                    if let Some(n) = one_of(&TERMS, rng, |n| value + n <= MAX_VALUE) {
+                        return Self::Add(n);
+                    }
                 }
-                34..66 if value > 8 => {
-                    return Self::Subtract(rng.random_range(3..=(value - 2).min(MAX_TERM)));
+                34..66 => {
+                    if let Some(n) = one_of(&TERMS, rng, |n| value >= n + 2) {
+                        return Self::Subtract(n);
+                    }
                 }
-                66..80 if value * 2 <= MAX_VALUE => {
-                    return Self::Multiply(rng.random_range(2..=(MAX_VALUE / value).min(5)));
+                66..80 => {
+                    if let Some(n) = one_of(&[2, 3, 4, 5], rng, |n| value * n <= MAX_VALUE) {
+                        return Self::Multiply(n);
+                    }
                 }
                 80..91 => {
-                    let divisors: Vec<u32> = (2..=5)
-                        .filter(|d| value.is_multiple_of(*d) && value / d >= 2)
-                        .collect();
-                    if let Some(divisor) = divisors.choose(rng) {
-                        return Self::Fraction(*divisor);
+                    let fits = |n: u32| value.is_multiple_of(n) && value / n >= 2;
+                    if let Some(n) = one_of(&[2, 3, 4, 5], rng, fits) {
+                        return Self::Fraction(n);
                     }
                 }
-                91.. => {
-                    let percents: Vec<u32> = [10, 20, 25, 50]
-                        .into_iter()
-                        .filter(|p| (value * p).is_multiple_of(100) && value * p / 100 >= 2)
-                        .collect();
-                    if let Some(percent) = percents.choose(rng) {
-                        return Self::Percent(*percent);
+                _ => {
+                    let fits = |n: u32| (value * n).is_multiple_of(100) && value * n >= 200;
+                    if let Some(n) = one_of(&[10, 20, 25, 50], rng, fits) {
+                        return Self::Percent(n);
                     }
                 }
-                _ => {}
             }
         }
     }
+}
+
+/// One of the numbers that fit, if any does.
+fn one_of(numbers: &[u32], rng: &mut impl RngExt, fits: impl Fn(u32) -> bool) -> Option<u32> {
+    let fitting: Vec<u32> = numbers.iter().copied().filter(|n| fits(*n)).collect();
+    fitting.choose(rng).copied()
 }
 
 /// The arithmetic of one problem.
