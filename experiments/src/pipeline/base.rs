@@ -116,17 +116,15 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
              add --set base.source=\"trained\" to train one on the file"
         ),
         (BaseSource::Shipped, false) => {
-            let lengths: Vec<usize> = SHIPPED.iter().map(|(_, bytes)| bytes.len()).collect();
-            let weights = content_of(SHIPPED[2].1);
-            pipeline
-                .run
-                .stage("base", &("shipped", lengths, weights), |stage| {
-                    std::fs::create_dir_all(&stage.model)?;
-                    for (name, bytes) in SHIPPED {
-                        write_atomic(&stage.model.join(name), |out| out.write_all(bytes))?;
-                    }
-                    Ok(())
-                })
+            let contents = SHIPPED.map(|(_, bytes)| content_of(bytes));
+            pipeline.run.stage("base", &("shipped", contents), |stage| {
+                std::fs::create_dir_all(&stage.model)?;
+                for (name, bytes) in SHIPPED {
+                    write_atomic(&stage.model.join(name), |out| out.write_all(bytes))?;
+                }
+                let counts = BTreeMap::from([("shipped model".to_owned(), 1_u64)]);
+                stage.write("counts.jsonl", &[counts])
+            })
         }
         (BaseSource::Trained, from_file) => {
             let inputs = (
