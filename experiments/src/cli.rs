@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Problems as JSON lines with question, solution and answer, instead of the generator's
     #[arg(long, value_name = "FILE")]
     problems: Option<PathBuf>,
-    /// Run folder [default: runs/<experiment>-<preset>-seed<seed>]
+    /// Run folder; without it a folder under `runs` named by experiment, preset and seed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with the run in the folder; finished stages are reused

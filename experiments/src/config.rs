@@ -83,6 +83,8 @@ pub struct BaseConfig {
     pub decoder: DecoderSize,
     /// Its training.
     pub sft: SftConfig,
+    /// Its further training on mostly bare equations, with a new optimizer; 0 steps for none.
+    pub refine: SftConfig,
 }
 
 /// Decoding.

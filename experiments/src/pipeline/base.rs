@@ -45,6 +45,8 @@ const N_TOKENIZER_PROBLEMS: usize = 1200;
 /// Share of bare equations among the pretraining examples: arithmetic is learned from them at a
 /// fraction of the tokens of a verbose chain of thought.
 const DRILL_SHARE: f64 = 0.3;
+/// The same while refining.
+const REFINE_DRILL_SHARE: f64 = 0.8;
 /// Share of the pretraining steps with chains of thought of at most half the steps.
 const SHORT_UNTIL: f64 = 0.25;
 /// Steps of the longest chain of bare equations.
@@ -230,16 +232,21 @@ pub fn train_base(
     }
 
     let autodiff = device.clone().autodiff();
-    let model = randomize(Decoder::new(&decoder, &autodiff), 1.0, EMBEDDING_GAIN, seed);
-    let draw = |progress: f64, seed: Seed| match fitting.len() {
-        0 => Ok(example(&pretraining_example(progress, seed))),
-        n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
-    };
-    let progress = Progress::new("base", config.sft.n_steps, "steps", quiet);
-    let model = train_sft(model, &config.sft, &autodiff, seed, draw, |step, stats| {
-        progress.advance(1, &format!("loss {:.3}", stats.loss));
-        Ok(report(&MetricRow::of_step("base", step, stats))?)
-    })?;
+    let mut model = randomize(Decoder::new(&decoder, &autodiff), 1.0, EMBEDDING_GAIN, seed);
+    for (phase, settings, seed) in [
+        (Phase::Train, &config.sft, seed),
+        (Phase::Refine, &config.refine, seed.derive("refine", 0)),
+    ] {
+        let draw = |progress: f64, seed: Seed| match fitting.len() {
+            0 => Ok(example(&pretraining_example(phase, progress, seed))),
+            n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
+        };
+        let bar = Progress::new(phase.name(), settings.n_steps, "steps", quiet);
+        model = train_sft(model, settings, &autodiff, seed, draw, |step, stats| {
+            bar.advance(1, &format!("loss {:.3}", stats.loss));
+            Ok(report(&MetricRow::of_step(phase.name(), step, stats))?)
+        })?;
+    }
     let checkpoint = PolicyCheckpoint {
         model: model.valid(),
         config: decoder,
@@ -247,7 +254,8 @@ pub fn train_base(
     };
     let mut counts = BTreeMap::new();
     if worked.is_empty() {
-        let n_drawn = config.sft.n_steps * config.sft.batch_size;
+        let n_drawn = config.sft.n_steps * config.sft.batch_size
+            + config.refine.n_steps * config.refine.batch_size;
         counts.insert("generated examples".to_owned(), n_drawn as u64);
     } else {
         counts.insert("worked solutions".to_owned(), fitting.len() as u64);
@@ -274,18 +282,36 @@ fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfToken
     )?)
 }
 
-/// An example of the generator: a verbose chain of thought, short ones first, or bare equations.
-fn pretraining_example(progress: f64, seed: Seed) -> WordProblem {
+/// The two parts of the base model's training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Mostly verbose chains of thought, short ones first.
+    Train,
+    /// Mostly bare equations: without the noise of the wording, arithmetic is learned quickly.
+    Refine,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "base",
+            Self::Refine => "base_refine",
+        }
+    }
+}
+
+/// An example of the generator: a verbose chain of thought, or bare equations.
+fn pretraining_example(phase: Phase, progress: f64, seed: Seed) -> WordProblem {
     let mut rng = seed.rng();
-    if rng.random_bool(DRILL_SHARE) {
+    let (drill_share, longest) = match phase {
+        Phase::Train if progress < SHORT_UNTIL => (DRILL_SHARE, MAX_STEPS / 2),
+        Phase::Train => (DRILL_SHARE, MAX_STEPS),
+        Phase::Refine => (REFINE_DRILL_SHARE, MAX_STEPS),
+    };
+    if rng.random_bool(drill_share) {
         let plan = draw_plan(Split::Pretrain, rng.random_range(1..=DRILL_STEPS), seed);
         return drill(&plan, String::new());
     }
-    let longest = if progress < SHORT_UNTIL {
-        MAX_STEPS / 2
-    } else {
-        MAX_STEPS
-    };
     let plan = draw_plan(Split::Pretrain, rng.random_range(1..=longest), seed);
     word_problem(&plan, String::new(), seed)
 }
