@@ -10,7 +10,8 @@ fn rebuild(out: &Path, n_threads: usize) {
     let shortened = [
         "base.sft.n_steps=4",
         "base.sft.batch_size=4",
-        "base.sft.bucket_batches=2",
+        "base.refine.n_steps=2",
+        "base.refine.batch_size=4",
     ];
     let status = Command::new(env!("CARGO_BIN_EXE_build_base"))
         .args(shortened.iter().flat_map(|setting| ["--set", setting]))
