@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 fn run(out: &Path, n_threads: usize, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chrpo_ablation"))
-        .args(["--preset", "smoke", "--quiet", "--out"])
+        .args(["--preset", "smoke", "--out"])
         .arg(out)
         .args(arguments)
         .env("RAYON_NUM_THREADS", n_threads.to_string())
