@@ -1,5 +1,6 @@
 //! Arguments that every ablation binary takes.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
     #[arg(long, default_value = "flex")]
     device: String,
+    /// Threads, all cores by default; no result depends on their number
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -86,6 +90,12 @@ impl Arguments {
             print!("{resolved}");
             return Ok(None);
         }
+        if let Some(n_threads) = self.threads {
+            // The pool that burn-flex computes in.
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(n_threads.get())
+                .build_global()?;
+        }
         let seed = Seed(self.seed);
         let device = device(&self.device)?;
         let problems = match &self.problems {
@@ -105,7 +115,7 @@ impl Arguments {
             preset: self.preset,
             seed,
             device,
-            n_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            n_workers: rayon::current_num_threads(),
             quiet: self.quiet,
             problems,
         }))

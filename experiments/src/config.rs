@@ -4,10 +4,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use extracot_core::KeepLevel;
 use extracot_core::budget::BudgetRule;
 use extracot_core::reward::ModeConstants;
-use extracot_core::sft::StageKeys;
+use extracot_core::sft::{MixedRatio, Stage, StageKeys, StagedMixture};
 use extracot_models::DecoderSize;
 use extracot_train::loss::ClipRange;
 use extracot_train::policy_trainer::PolicyConfig;
+use extracot_train::update::Updater;
 use extracot_train::{CompressorConfig, SftConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,29 @@ pub struct ProblemsConfig {
     /// Problems of reinforcement learning.
     pub n_reinforce: usize,
     /// Problems of the table.
-    pub n_test: usize,
+    pub n_evaluate: usize,
+    /// Where the problems of the table come from.
+    pub evaluate_on: EvaluationSplit,
+}
+
+/// The split that the table speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluationSplit {
+    /// For choosing settings.
+    Develop,
+    /// For reporting. Whoever chooses settings by it has no test left.
+    Test,
+}
+
+impl EvaluationSplit {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Develop => "develop",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// Where the base model comes from.
@@ -81,10 +104,62 @@ pub struct BaseConfig {
     pub vocab_size: usize,
     /// Its sizes.
     pub decoder: DecoderSize,
-    /// Its training.
+    /// The first part of its training.
+    pub first: BasePart,
+    /// The second part, with a new optimizer; 0 steps for none.
+    pub second: BasePart,
+}
+
+/// A part of the base model's training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasePart {
+    /// Share of drills among the generator's examples, from stage to stage.
+    pub drills: Vec<DrillStage>,
+    /// A story has as many steps as the largest of so many draws from 1 to 6: above 1, long ones
+    /// are more frequent.
+    pub longest_of: u32,
+    /// The loop.
     pub sft: SftConfig,
-    /// Its further training on mostly bare equations, with a new optimizer; 0 steps for none.
-    pub refine: SftConfig,
+}
+
+/// Share of drills in a stage of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillStage {
+    /// Share of the steps after which it begins; the first begins at 0.
+    pub from: f64,
+    /// Share of drills, [0, 1].
+    pub share: f64,
+}
+
+impl BasePart {
+    /// The share of drills at a progress in [0, 1].
+    pub fn drill_share(&self, progress: f64) -> f64 {
+        let open = self
+            .drills
+            .iter()
+            .rev()
+            .find(|stage| stage.from <= progress);
+        open.map_or(0.0, |stage| stage.share)
+    }
+
+    fn check(&self, key: &str) -> Result<()> {
+        let starts: Vec<f64> = self.drills.iter().map(|stage| stage.from).collect();
+        if starts.first() != Some(&0.0) || !starts.is_sorted_by(|a, b| a < b) {
+            bail!("{key}.drills: `from` has to rise, beginning with 0; found {starts:?}");
+        }
+        if let Some(stage) = self.drills.iter().find(|s| !(0.0..=1.0).contains(&s.share)) {
+            bail!(
+                "{key}.drills: share = {} is not allowed: [0, 1]",
+                stage.share
+            );
+        }
+        if self.longest_of == 0 {
+            bail!("{key}.longest_of = 0 is not allowed: at least 1");
+        }
+        Ok(())
+    }
 }
 
 /// Decoding.
@@ -130,6 +205,25 @@ pub struct SftStageConfig {
     pub explore: f64,
     /// Fine-tuning on both queues.
     pub mixed: SftConfig,
+}
+
+impl SftStageConfig {
+    /// The curriculum over the fixed levels.
+    ///
+    /// # Errors
+    ///
+    /// If a weight or a share is not allowed.
+    pub fn curriculum(&self) -> Result<StagedMixture> {
+        let stages = self.stages.iter().map(|keys| {
+            let levels: Vec<_> = KeepLevel::ALL.into_iter().zip(keys.weights).collect();
+            let mixture = MixedRatio::try_new(&levels, keys.policy_share)?;
+            Ok(Stage {
+                from: keys.from,
+                mixture,
+            })
+        });
+        Ok(StagedMixture::try_new(stages.collect::<Result<Vec<_>>>()?)?)
+    }
 }
 
 /// Teacher budgets.
@@ -201,19 +295,51 @@ impl AblationConfig {
         Ok(config)
     }
 
+    /// Everything that can be told before the first stage runs. Constants of the method are checked
+    /// where they are used: the parts are built once, and dropped.
     fn check(&self) -> Result<()> {
-        let at_least_one = [
-            ("problems.n_train", self.problems.n_train),
-            ("problems.n_warmup", self.problems.n_warmup),
-            ("problems.n_reinforce", self.problems.n_reinforce),
-            ("problems.n_test", self.problems.n_test),
-            ("budgets.n_samples", self.budgets.n_samples),
+        let policy = &self.chrpo.policy;
+        for (key, value, least) in [
+            ("problems.n_train", self.problems.n_train, 1),
+            ("problems.n_warmup", self.problems.n_warmup, 1),
+            ("problems.n_reinforce", self.problems.n_reinforce, 1),
+            ("problems.n_evaluate", self.problems.n_evaluate, 1),
+            ("budgets.n_samples", self.budgets.n_samples, 1),
+            ("decode.max_new_tokens", self.decode.max_new_tokens, 1),
+            ("decode.batch_rows", self.decode.batch_rows, 1),
+            (
+                "compressor.train.batch_size",
+                self.compressor.train.batch_size,
+                1,
+            ),
+            ("sft.fixed.batch_size", self.sft.fixed.batch_size, 1),
+            ("sft.mixed.batch_size", self.sft.mixed.batch_size, 1),
+            ("chrpo.policy.prompts_per_step", policy.prompts_per_step, 1),
+            ("chrpo.policy.group_size", policy.group_size, 2),
+            ("chrpo.policy.updates_per_step", policy.updates_per_step, 1),
+            ("chrpo.policy.batch_rows", policy.batch_rows, 1),
+            ("chrpo.policy.max_new_tokens", policy.max_new_tokens, 1),
+        ] {
+            if value < least {
+                bail!("{key} = {value} is not allowed: at least {least}");
+            }
+        }
+        for (key, value) in [
+            ("budgets.temperature", self.budgets.temperature),
+            ("chrpo.alpha", self.chrpo.alpha),
+            ("chrpo.beta", self.chrpo.beta),
+        ] {
+            if !value.is_finite() || value < 0.0 {
+                bail!("{key} = {value} is not allowed: at least 0");
+            }
+        }
+        let room = self.base.decoder.max_position_embeddings;
+        for (key, value) in [
             ("decode.max_new_tokens", self.decode.max_new_tokens),
-            ("decode.batch_rows", self.decode.batch_rows),
-        ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                bail!("{key} = 0 is not allowed: at least 1");
+            ("chrpo.policy.max_new_tokens", policy.max_new_tokens),
+        ] {
+            if value >= room {
+                bail!("{key} = {value} is not allowed: less than the model's {room} positions");
             }
         }
         if self.problems.n_warmup > self.problems.n_train {
@@ -222,14 +348,41 @@ impl AblationConfig {
         if !(0.0..=1.0).contains(&self.sft.explore) {
             bail!("sft.explore = {} is not allowed: [0, 1]", self.sft.explore);
         }
-        // Constants of the method are checked where they are used: build the parts once, up front.
-        crate::pipeline::full_chrpo(self)?;
-        if self.budgets.temperature < 0.0 {
-            bail!(
-                "budgets.temperature = {} is not allowed: at least 0",
-                self.budgets.temperature
-            );
+        for (key, n_steps, update) in [
+            (
+                "base.first.sft.update",
+                self.base.first.sft.n_steps,
+                &self.base.first.sft.update,
+            ),
+            (
+                "base.second.sft.update",
+                self.base.second.sft.n_steps,
+                &self.base.second.sft.update,
+            ),
+            (
+                "compressor.train.update",
+                self.compressor.train.n_steps,
+                &self.compressor.train.update,
+            ),
+            (
+                "sft.fixed.update",
+                self.sft.fixed.n_steps,
+                &self.sft.fixed.update,
+            ),
+            (
+                "sft.mixed.update",
+                self.sft.mixed.n_steps,
+                &self.sft.mixed.update,
+            ),
+            ("chrpo.policy.update", policy.n_steps, &policy.update),
+        ] {
+            Updater::try_new(update, n_steps).with_context(|| key.to_owned())?;
         }
+        self.base.first.check("base.first")?;
+        self.base.second.check("base.second")?;
+        self.sft.curriculum().context("sft.stages")?;
+        MixedRatio::even(self.sft.policy_share).context("sft.policy_share")?;
+        crate::pipeline::full_chrpo(self)?;
         Ok(())
     }
 
@@ -347,6 +500,7 @@ mod tests {
             let config = AblationConfig::preset(name, &[]).unwrap();
             let again: AblationConfig = parse(&config.to_toml().unwrap(), &[]).unwrap();
             assert_eq!(config, again);
+            assert_eq!(config.reward.mode, ModeConstants::default());
         }
     }
 
@@ -359,8 +513,15 @@ mod tests {
         let found = message("smok", &[]);
         assert!(found.contains("did you mean `smoke`"), "{found}");
         assert!(message("smoke", &["w"]).contains("key=value"));
-        assert!(message("smoke", &["problems.n_test=0"]).contains("at least 1"));
+        assert!(message("smoke", &["problems.n_evaluate=0"]).contains("at least 1"));
         assert!(message("smoke", &["chrpo.clip=[2.0, 0.2]"]).contains("0 < low < 1"));
+        assert!(message("smoke", &["chrpo.policy.group_size=1"]).contains("at least 2"));
+        assert!(message("smoke", &["chrpo.beta=-0.1"]).contains("chrpo.beta = -0.1"));
+        assert!(message("smoke", &["sft.stages=[]"]).contains("sft.stages"));
+        assert!(message("smoke", &["base.first.drills=[]"]).contains("base.first.drills"));
+        assert!(message("smoke", &["sft.fixed.update.clip_norm=0.0"]).contains("clip_norm"));
+        let found = message("smoke", &["chrpo.policy.max_new_tokens=1024"]);
+        assert!(found.contains("1024 positions"), "{found}");
     }
 
     #[test]

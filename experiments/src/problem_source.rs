@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use extracot_core::jsonl::read_jsonl;
+use extracot_core::jsonl::read_numbered_jsonl;
 use extracot_core::{Problem, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ProblemsConfig, content_hash};
+use crate::config::{EvaluationSplit, ProblemsConfig, content_hash};
 use crate::word_problems::{Split, WordProblem, problem_set};
 
 /// The problem sets of a run.
@@ -20,7 +20,7 @@ pub struct ProblemSets {
     /// For reinforcement learning.
     pub reinforce: Vec<Problem>,
     /// For the table.
-    pub test: Vec<Problem>,
+    pub evaluation: Vec<Problem>,
     /// Rows by what became of them.
     pub counts: BTreeMap<String, u64>,
     /// `generator`, or the file's name and content hash.
@@ -56,36 +56,43 @@ impl ProblemSets {
         };
         let train = set(Split::Train, config.n_train)?;
         let reinforce = set(Split::Reinforce, config.n_reinforce)?;
-        let test = set(Split::Test, config.n_test)?;
-        let total = (train.len() + reinforce.len() + test.len()) as u64;
+        let split = match config.evaluate_on {
+            EvaluationSplit::Develop => Split::Develop,
+            EvaluationSplit::Test => Split::Test,
+        };
+        let evaluation = set(split, config.n_evaluate)?;
+        let total = (train.len() + reinforce.len() + evaluation.len()) as u64;
         Ok(Self {
             train,
             reinforce,
-            test,
+            evaluation,
             counts: BTreeMap::from([("generated".to_owned(), total)]),
-            source: "generator".to_owned(),
+            source: format!("generator, table on the {} split", split.name()),
             from_file: false,
         })
     }
 
     /// Problems of a file of JSON lines with `question`, `solution`, `answer` (and `id`). A split is
-    /// decided by a hash of the question alone, so no problem is in two of them.
+    /// decided by a hash of the question alone (60 percent train, 20 reinforce, 8 develop, 12 test), so
+    /// no problem is in two of them.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, a line is malformed or lacks its question or answer, or a split
     /// would be empty.
     pub fn read(path: &Path, config: &ProblemsConfig) -> Result<Self> {
-        let rows: Vec<ProblemRow> = read_jsonl(path)?;
+        let rows: Vec<(usize, ProblemRow)> = read_numbered_jsonl(path)?;
         let hash = content_hash(&rows)?;
         let mut counts = BTreeMap::from([("rows read".to_owned(), rows.len() as u64)]);
         let mut count = |reason: &str| *counts.entry(reason.to_owned()).or_insert(0) += 1;
         let mut seen = HashSet::new();
         let mut ids = HashSet::new();
-        let (mut train, mut reinforce, mut test) = (Vec::new(), Vec::new(), Vec::new());
-        for (row_idx, row) in rows.into_iter().enumerate() {
-            let place = || format!("{}: row {}", path.display(), row_idx + 1);
-            let problem = problem_of(row, row_idx).with_context(place)?;
+        let develops = config.evaluate_on == EvaluationSplit::Develop;
+        let mut other = Vec::new();
+        let (mut train, mut reinforce, mut evaluation) = (Vec::new(), Vec::new(), Vec::new());
+        for (line, row) in rows {
+            let place = || format!("{}:{line}", path.display());
+            let problem = problem_of(row, line).with_context(place)?;
             if !ids.insert(problem.id.clone()) {
                 bail!("{}: the id `{}` stands twice", place(), problem.id);
             }
@@ -106,7 +113,9 @@ impl ProblemSets {
                 let (set, limit) = match Seed(0).derive(&key.to_lowercase(), 0).0 % 100 {
                     0..60 => (&mut train, config.n_train),
                     60..80 => (&mut reinforce, config.n_reinforce),
-                    _ => (&mut test, config.n_test),
+                    80..88 if develops => (&mut evaluation, config.n_evaluate),
+                    88.. if !develops => (&mut evaluation, config.n_evaluate),
+                    _ => (&mut other, 0),
                 };
                 if set.len() < limit {
                     set.push(problem);
@@ -116,24 +125,29 @@ impl ProblemSets {
                 }
             }
         }
-        if train.is_empty() || reinforce.is_empty() || test.is_empty() {
+        if train.is_empty() || reinforce.is_empty() || evaluation.is_empty() {
             bail!(
-                "{}: {} train, {} reinforce and {} test problems; every split needs at least one \
+                "{}: {} train, {} reinforce and {} {} problems; every split needs at least one \
                  (counts: {counts:?})",
                 path.display(),
                 train.len(),
                 reinforce.len(),
-                test.len()
+                evaluation.len(),
+                config.evaluate_on.name()
             );
         }
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
-        let source = format!("{} ({hash})", name.unwrap_or_default());
+        let source = format!(
+            "{} ({hash}), table on the {} split",
+            name.unwrap_or_default(),
+            config.evaluate_on.name()
+        );
         Ok(Self {
             train,
             reinforce,
-            test,
+            evaluation,
             counts,
             source,
             from_file: true,
@@ -141,7 +155,7 @@ impl ProblemSets {
     }
 }
 
-fn problem_of(row: ProblemRow, row_idx: usize) -> Result<Problem> {
+fn problem_of(row: ProblemRow, line: usize) -> Result<Problem> {
     let text = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => text,
         other => other.to_string(),
@@ -154,7 +168,7 @@ fn problem_of(row: ProblemRow, row_idx: usize) -> Result<Problem> {
         bail!("a problem without an answer");
     };
     Ok(Problem {
-        id: row.id.map_or_else(|| format!("row-{}", row_idx + 1), text),
+        id: row.id.map_or_else(|| format!("line-{line}"), text),
         question,
         solution: row.solution,
         answer,
@@ -170,7 +184,8 @@ mod tests {
         n_train: 50,
         n_warmup: 1,
         n_reinforce: 20,
-        n_test: 20,
+        n_evaluate: 20,
+        evaluate_on: EvaluationSplit::Test,
     };
 
     fn read(text: &str) -> Result<ProblemSets> {
@@ -191,7 +206,7 @@ mod tests {
         }
         text += "{\"question\":\"no solution\",\"answer\":\"1\"}\n";
         let sets = read(&text).unwrap();
-        let all: Vec<_> = [&sets.train, &sets.reinforce, &sets.test]
+        let all: Vec<_> = [&sets.train, &sets.reinforce, &sets.evaluation]
             .into_iter()
             .flatten()
             .collect();
@@ -206,14 +221,15 @@ mod tests {
     #[test]
     fn bad_rows_are_named() {
         let message = |text: &str| format!("{:#}", read(text).unwrap_err());
+        // Blank lines count as lines.
         let good = "{\"question\":\"q\",\"solution\":\"s\",\"answer\":\"1\"}\n";
         assert!(
-            message(&format!("{good}{{\"question\":\"q\"}}"))
-                .contains("row 2: a problem without an answer")
+            message(&format!("\n{good}{{\"question\":\"q\"}}"))
+                .contains("problems.jsonl:3: a problem without an answer")
         );
         assert!(
             message(&format!("{good}{{\"answer\":1}}"))
-                .contains("row 2: a problem without a question")
+                .contains("problems.jsonl:2: a problem without a question")
         );
         assert!(message(&format!("{good}not json")).contains("problems.jsonl:2:"));
         assert!(message(good).contains("every split needs at least one"));

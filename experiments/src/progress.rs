@@ -13,6 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Progress {
     name: String,
+    unit: String,
     bar: ProgressBar,
     lines: Option<Mutex<Instant>>,
     tokens: Mutex<usize>,
@@ -38,6 +39,7 @@ impl Progress {
         let lines = (!is_terminal && !quiet).then(|| Mutex::new(Instant::now()));
         Self {
             name: name.to_owned(),
+            unit: unit.to_owned(),
             bar,
             lines,
             tokens: Mutex::new(0),
@@ -58,7 +60,8 @@ impl Progress {
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let elapsed = self.started.elapsed().as_secs_f64();
             let left = elapsed / done.max(1) as f64 * all.saturating_sub(done) as f64;
-            eprintln!("[{}] {done}/{all}, {left:.0} s left {message}", self.name);
+            let (name, unit, rate) = (&self.name, &self.unit, done as f64 / elapsed.max(1e-9));
+            eprintln!("[{name}] {done}/{all} {unit}, {rate:.1}/s, {left:.0} s left {message}");
         }
     }
 

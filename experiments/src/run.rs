@@ -78,6 +78,10 @@ impl Run {
                         .with_context(|| format!("cannot remove {}", manifest.display()))?;
                 }
             }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("cannot read {}", config_path.display()));
+            }
             Err(_) => {
                 let is_empty = fs::read_dir(folder).map_or(true, |mut dir| dir.next().is_none());
                 if !is_empty {
@@ -86,11 +90,12 @@ impl Run {
                         folder.display()
                     );
                 }
-                create_dir(&folder.join("stages"))?;
-                create_dir(&folder.join("checkpoints"))?;
+                create_dir(folder)?;
                 write_text(&config_path, config)?;
             }
         }
+        create_dir(&folder.join("stages"))?;
+        create_dir(&folder.join("checkpoints"))?;
         Ok(Self {
             folder: folder.to_owned(),
             started: Instant::now(),

@@ -39,7 +39,10 @@ fn every_wrong_input_says_what_and_where() {
         (&["--preset", "smokey"], "did you mean `smoke`"),
         (&["--problems", "absent.jsonl"], "absent.jsonl"),
         (&["--problems", &torn], "torn.jsonl:2:"),
-        (&["--problems", &open], "row 1: a problem without an answer"),
+        (
+            &["--problems", &open],
+            "open.jsonl:1: a problem without an answer",
+        ),
         (&["--device", "tpu"], "unknown device `tpu`"),
         (&["--device", "cuda"], "no `cuda` device"),
     ];

@@ -11,7 +11,7 @@ fn run(out: &Path, n_threads: usize, arguments: &[&str]) -> Output {
         .args(["--preset", "smoke", "--out"])
         .arg(out)
         .args(arguments)
-        .env("RAYON_NUM_THREADS", n_threads.to_string())
+        .args(["--threads", &n_threads.to_string()])
         .output()
         .unwrap()
 }
@@ -71,6 +71,12 @@ fn the_smoke_run_is_complete_deterministic_and_resumable() {
     ] {
         assert!(one.join(file).is_file(), "{file} is missing");
     }
+    // The shipped base model is no untrained one: 24 problems, chance is near 0.
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(one.join("summary.json")).unwrap()).unwrap();
+    let base = &summary["rows"][0]["summary"]["accuracy"]["estimate"];
+    assert!(base.as_f64().unwrap() > 0.6, "{base}");
+
     success(&run(&two, 2, &[]));
     assert_same(&one, &two);
     success(&run(&other, 2, &["--seed", "2"]));
@@ -90,6 +96,86 @@ fn the_smoke_run_is_complete_deterministic_and_resumable() {
 
     full_disk(&two);
     assert_same(&one, &two);
+}
+
+/// The binary that the docs show: its arms differ, and what it leaves is complete.
+#[test]
+fn the_example_ablation_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let output = Command::new(env!("CARGO_BIN_EXE_kappa_ablation"))
+        .args(["--preset", "smoke", "--quiet", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    let table = success(&output);
+    for row in ["kappa 0.4", "kappa 0 ", "kappa 0.8"] {
+        assert!(table.contains(row), "{row} is missing:\n{table}");
+    }
+    assert!(output.stderr.is_empty(), "--quiet printed");
+    assert!(out.join("manifest.json").is_file());
+}
+
+/// Rows of a problem file: usable ones, one without a solution, one that stands twice.
+fn problem_file() -> String {
+    let row = |a: usize, b: usize| {
+        let c = a + b;
+        format!(
+            "{{\"question\":\"Tom has {a} pens and buys {b}. How many has he?\",\
+             \"solution\":\"He had {a} and got {b}, so he has {a} + {b} = <<{a}+{b}={c}>>{c} pens.\",\
+             \"answer\":{c}}}\n"
+        )
+    };
+    let mut text: String = (0..60).map(|i| row(3 + i, 2 + i % 7)).collect();
+    text += &row(3, 2);
+    text += "{\"question\":\"Why?\",\"answer\":\"1\"}\n";
+    text
+}
+
+#[test]
+fn a_problem_file_takes_the_place_of_the_generator() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("problems.jsonl");
+    fs::write(&file, problem_file()).unwrap();
+    let out = folder.path().join("run");
+    let output = Command::new(env!("CARGO_BIN_EXE_chrpo_ablation"))
+        .args(["--preset", "smoke", "--set", "decode.max_new_tokens=100"])
+        .args(["--set", "chrpo.policy.max_new_tokens=100", "--problems"])
+        .arg(&file)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let table = success(&output);
+    for row in ["problems.jsonl", "base", "level 20", "full CHRPO"] {
+        assert!(table.contains(row), "{row} is missing:\n{table}");
+    }
+    assert!(out.join("manifest.json").is_file());
+    let summary = fs::read_to_string(out.join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let counts = |stage: &str| {
+        let stages = summary["counts"].as_array().unwrap();
+        let found = stages.iter().find(|counts| counts["stage"] == stage);
+        found.unwrap()["counts"].clone()
+    };
+    let problems = counts("problems");
+    assert_eq!(problems["rows read"], 62);
+    assert_eq!(problems["dropped: no worked solution"], 1);
+    assert_eq!(problems["dropped: same question as an earlier row"], 1);
+    // Twenty steps teach the base model nothing: the worked solutions stand in, under a name.
+    let traces = counts("traces");
+    let worked = traces.as_object().unwrap().iter();
+    let worked = worked.filter(|(reason, _)| reason.contains("worked solution used"));
+    let n_worked: u64 = worked.map(|(_, n)| n.as_u64().unwrap()).sum();
+    assert!(n_worked > 20, "{traces}");
+    let budgets = counts("budgets");
+    let n_rows = problems["used"].as_u64().unwrap();
+    assert!(
+        budgets["reference length of the worked solution"]
+            .as_u64()
+            .unwrap()
+            < n_rows
+    );
 }
 
 /// A full disk while the summary is written: the error names it, the old summary stays.

@@ -16,6 +16,16 @@ use crate::CoreError;
 /// [`CoreError::Io`] if the file cannot be read, [`CoreError::JsonLine`] for the first line that is
 /// no `T`.
 pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CoreError> {
+    let rows = read_numbered_jsonl(path)?;
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// As [`read_jsonl`], each row with the number of its line, from 1.
+///
+/// # Errors
+///
+/// As [`read_jsonl`].
+pub fn read_numbered_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, CoreError> {
     let file = File::open(path).map_err(CoreError::io("read", path))?;
     let mut rows = Vec::new();
     for (line_idx, line) in BufReader::new(file).lines().enumerate() {
@@ -23,13 +33,12 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CoreError>
         if line.trim().is_empty() {
             continue;
         }
-        rows.push(
-            serde_json::from_str(&line).map_err(|error| CoreError::JsonLine {
-                path: path.to_owned(),
-                line: line_idx + 1,
-                message: error.to_string(),
-            })?,
-        );
+        let row = serde_json::from_str(&line).map_err(|error| CoreError::JsonLine {
+            path: path.to_owned(),
+            line: line_idx + 1,
+            message: error.to_string(),
+        })?;
+        rows.push((line_idx + 1, row));
     }
     Ok(rows)
 }

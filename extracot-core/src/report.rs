@@ -89,7 +89,7 @@ pub struct EvalSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Difference of accuracies (this minus other).
-    pub accuracy_difference: f64,
+    pub accuracy: PairedDifference,
     /// Problems only this one solves.
     pub n_only_this: u64,
     /// Problems only the other solves.
@@ -176,7 +176,12 @@ impl Comparison {
         };
         let (n_only_this, n_only_other) = (only(this, other), only(other, this));
         Ok(Self {
-            accuracy_difference: (n_only_this as f64 - n_only_other as f64) / this.len() as f64,
+            accuracy: paired_bootstrap(
+                &correctness(this),
+                &correctness(other),
+                N_RESAMPLES,
+                seed.derive("accuracy", 0),
+            )?,
             n_only_this,
             n_only_other,
             mcnemar_p: mcnemar_exact(n_only_this, n_only_other),
@@ -189,6 +194,13 @@ fn think_tokens(records: &[EvalRecord]) -> Vec<f64> {
     records
         .iter()
         .map(|record| record.think_tokens as f64)
+        .collect()
+}
+
+fn correctness(records: &[EvalRecord]) -> Vec<f64> {
+    records
+        .iter()
+        .map(|record| f64::from(u8::from(record.verdict.is_correct())))
         .collect()
 }
 
@@ -270,7 +282,7 @@ mod tests {
         let other = [wrong.clone(), right, wrong];
         let comparison = Comparison::try_new(&this, &other, Seed(1)).unwrap();
         assert_eq!((comparison.n_only_this, comparison.n_only_other), (1, 0));
-        assert!((comparison.accuracy_difference - 1.0 / 3.0).abs() < 1e-12);
+        assert!((comparison.accuracy.mean - 1.0 / 3.0).abs() < 1e-12);
         assert!((comparison.think_tokens.mean + 20.0 / 3.0).abs() < 1e-9);
         assert_eq!(comparison.mcnemar_p, 1.0);
     }

@@ -116,7 +116,11 @@ impl ResponseParser {
 }
 
 fn trim_newlines<'a>(tokenizer: &dyn Tokenizer, mut ids: &'a [u32]) -> &'a [u32] {
-    let blank = |id: &u32| tokenizer.decode(&[*id]).chars().all(|c| c == '\n');
+    // An id without a text is no line break: it counts.
+    let blank = |id: &u32| {
+        let text = tokenizer.decode(&[*id]);
+        !text.is_empty() && text.chars().all(|c| c == '\n')
+    };
     while let Some((_, rest)) = ids.split_first().filter(|(first, _)| blank(first)) {
         ids = rest;
     }

@@ -1,25 +1,50 @@
 //! Additive attention biases: 0 where a query may look, [`MASKED`] elsewhere.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Added to a score that must not count. Finite: a row with nothing to look at stays a number, and
 /// `exp` of it is exactly 0 next to any real score.
 pub const MASKED: f32 = -1e9;
 
-/// The bias of causal attention.
-///
-/// # Shapes
-///
-/// - output: `[1, 1, seq, seq]`
-pub fn causal_bias(seq: usize, device: &Device) -> Tensor<4> {
-    let mut values = vec![MASKED; seq * seq];
-    for query in 0..seq {
-        values[query * seq..query * seq + query + 1].fill(0.0);
-    }
-    Tensor::from_data(
-        TensorData::new(values, [1, 1, seq, seq]),
-        (device, DType::F32),
-    )
+/// Queries that attend together, and the keys they can see: those behind the last of them are left
+/// out of the product instead of masked.
+#[derive(Debug, Clone)]
+pub struct QueryBlock {
+    /// The queries, as positions among the new tokens.
+    pub queries: Range<usize>,
+    /// They look at the keys `0..n_keys`.
+    pub n_keys: usize,
+    /// `[1 or batch, 1 or n_kv_heads, n_groups * queries.len(), n_keys]`: [`MASKED`] where a query
+    /// may not look.
+    pub bias: Tensor<4>,
+}
+
+/// Queries per block of causal attention: half of the score matrix of a long sequence is never
+/// computed, and a block is still large enough for the matrix product.
+const BLOCK: usize = 64;
+
+/// Causal attention over `seq` tokens, for `n_groups` query heads per key head.
+pub fn causal_blocks(seq: usize, n_groups: usize, device: &Device) -> Vec<QueryBlock> {
+    (0..seq)
+        .step_by(BLOCK)
+        .map(|start| {
+            let queries = start..(start + BLOCK).min(seq);
+            let n_keys = queries.end;
+            let mut values = Vec::with_capacity(queries.len() * n_keys);
+            for query in queries.clone() {
+                values.extend((0..n_keys).map(|key| if key <= query { 0.0 } else { MASKED }));
+            }
+            let data = TensorData::new(values, [1, 1, queries.len(), n_keys]);
+            let bias = Tensor::from_data(data, (device, DType::F32));
+            QueryBlock {
+                queries,
+                n_keys,
+                bias: repeat_groups(bias, n_groups),
+            }
+        })
+        .collect()
 }
 
 /// Repeats a bias for the query heads that share a key head.

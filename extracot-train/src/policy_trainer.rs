@@ -175,7 +175,7 @@ pub fn train_policy<M: CausalLm + Sync>(
 
         let mut rollouts = Vec::new();
         let mut rows = Vec::new();
-        let mut n_constant = 0;
+        let (mut n_main_constant, mut n_control_constant) = (0, 0);
         for (problem, group) in chosen.iter().zip(&groups) {
             let judged: Vec<JudgedRollout> = group
                 .rollouts
@@ -188,7 +188,8 @@ pub fn train_policy<M: CausalLm + Sync>(
                 .collect();
             let references: Vec<_> = rewards.iter().map(Option::as_ref).collect();
             let advantages = algorithm.estimator.advantages(&references);
-            n_constant += usize::from(advantages.main_is_constant);
+            n_main_constant += usize::from(advantages.main_is_constant);
+            n_control_constant += usize::from(advantages.control_is_constant);
             for (sample_idx, (rollout, judged)) in group.rollouts.iter().zip(&judged).enumerate() {
                 if let Some(advantage) = advantages.rollouts[sample_idx] {
                     rows.push(PolicyRow {
@@ -234,8 +235,13 @@ pub fn train_policy<M: CausalLm + Sync>(
                 stats.push(done);
             }
         }
-        let constant_share = n_constant as f64 / groups.len() as f64;
-        let metrics = step_metrics(&rollouts, &rows, &stats, constant_share);
+        let mut metrics = step_metrics(&rollouts, &rows, &stats);
+        for (key, n_constant) in [
+            ("group/constant_share", n_main_constant),
+            ("group/control_constant_share", n_control_constant),
+        ] {
+            metrics.insert(key.to_owned(), n_constant as f64 / groups.len() as f64);
+        }
         report(PolicyStepReport {
             step,
             metrics,
@@ -256,25 +262,21 @@ impl PolicyProblem {
     }
 }
 
-/// The problems of a step: a new random order for every pass over the data.
+/// The problems of a step: a new random order for every pass over the data. A step takes its
+/// problems from one pass, so none stands in it twice; what is left of a pass that does not fill a
+/// step is skipped.
 fn step_problems(
     problems: &[PolicyProblem],
     n: usize,
     step: usize,
     seed: Seed,
 ) -> Vec<&PolicyProblem> {
-    let mut orders: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    (step * n..(step + 1) * n)
-        .map(|position| {
-            let pass = position / problems.len();
-            let order = orders.entry(pass).or_insert_with(|| {
-                let mut order: Vec<usize> = (0..problems.len()).collect();
-                order.shuffle(&mut seed.derive("pass", pass as u64).rng());
-                order
-            });
-            &problems[order[position % problems.len()]]
-        })
-        .collect()
+    let steps_per_pass = (problems.len() / n).max(1);
+    let pass = step / steps_per_pass;
+    let mut order: Vec<&PolicyProblem> = problems.iter().collect();
+    order.shuffle(&mut seed.derive("pass", pass as u64).rng());
+    let start = step % steps_per_pass * n;
+    order.into_iter().skip(start).take(n).collect()
 }
 
 fn add_reference_logprobs<M: CausalLm>(
@@ -304,7 +306,6 @@ fn step_metrics(
     rollouts: &[RolloutRow],
     rows: &[PolicyRow],
     stats: &[StepStats],
-    constant_share: f64,
 ) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     let n = rollouts.len().max(1) as f64;
@@ -352,7 +353,6 @@ fn step_metrics(
         mean(&|row| row.think_tokens as f64),
     );
     set("ratio/realized_mean", mean(&|row| row.realized_ratio));
-    set("group/constant_share", constant_share);
     let n_tokens = rows
         .iter()
         .map(|row| row.completion_ids.len())

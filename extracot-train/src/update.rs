@@ -69,6 +69,17 @@ impl Updater {
     /// [`TrainError::Optimizer`] if a setting is outside what burn allows.
     pub fn try_new(config: &UpdateConfig, n_steps: usize) -> Result<Self, TrainError> {
         let optimizer_error = |message: String| TrainError::Optimizer { message };
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+        if !is_positive(config.clip_norm) || !is_positive(config.learning_rate) {
+            let UpdateConfig {
+                clip_norm,
+                learning_rate,
+                ..
+            } = config;
+            return Err(optimizer_error(format!(
+                "clip_norm = {clip_norm}, learning_rate = {learning_rate}: both have to be above 0"
+            )));
+        }
         let adamw = |weight_decay: f32| {
             AdamWConfig::new()
                 .with_beta_1(config.beta_1)

@@ -1,13 +1,12 @@
 //! CHRPO on a table: the policy learns to choose the cheapest level that works, and learns nothing
-//! from rewards that belong to other rollouts.
+//! from rewards that belong to other rollouts of the group.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use burn::module::Module;
 use burn::tensor::Device;
-use extracot_core::advantage::GroupNormalized;
+use extracot_core::advantage::{AdvantageEstimator, GroupAdvantages, GroupNormalized};
 use extracot_core::reward::{
-    ControlHeadReward, HierarchicalReward, Mode, ModeConstants, Reward, RewardBreakdown,
-    RewardContext, Stratum,
+    ControlHeadReward, HierarchicalReward, Mode, ModeConstants, RewardBreakdown,
 };
 use extracot_core::{
     AnswerVerifier, ChatTemplate, KeepLevel, Problem, ResponseParser, Seed, Tokenizer, Verdict,
@@ -20,6 +19,7 @@ use extracot_train::objective::{Chrpo, Grpo};
 use extracot_train::policy_trainer::{
     PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, train_policy,
 };
+use rand::seq::SliceRandom;
 
 const TOKENS: [&str; 12] = [
     "<COMP_20>",
@@ -92,38 +92,26 @@ fn level_probabilities(model: &BigramLm) -> Vec<f64> {
 }
 
 fn chrpo_reward() -> HierarchicalReward {
-    let mode = Mode::try_new(ModeConstants {
-        kappa: 0.4,
-        gain: 1.0,
-        over_right: 0.5,
-        under_wrong: 1.0,
-        over_wrong: 0.2,
-        none_wrong: 0.5,
-    })
-    .unwrap();
+    let mode = Mode::try_new(ModeConstants::default()).unwrap();
     HierarchicalReward::try_new(1.0)
         .and_then(|reward| reward.with_term(0.3, mode))
         .and_then(|reward| Ok(reward.with_control(ControlHeadReward::try_new(mode, 1.0, 0.3)?)))
         .unwrap()
 }
 
-/// Rewards dealt out by chance: as spread as the real ones, but not of this rollout.
+/// The real rewards, each given to another rollout of its group.
 struct Shuffled(std::sync::atomic::AtomicU64);
 
-impl Reward for Shuffled {
-    fn evaluate(&self, _context: &RewardContext<'_>) -> Option<RewardBreakdown> {
+impl AdvantageEstimator for Shuffled {
+    fn advantages(&self, rewards: &[Option<&RewardBreakdown>]) -> GroupAdvantages {
         let idx = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let value = |label| (Seed(5).derive(label, idx).0 >> 11) as f64 / (1u64 << 53) as f64;
-        Some(RewardBreakdown {
-            stratum: Stratum::Right,
-            terms: vec![],
-            main: 1.0 + value("main"),
-            control: value("control"),
-        })
+        let mut shuffled = rewards.to_vec();
+        shuffled.shuffle(&mut Seed(5).derive("shuffle", idx).rng());
+        GroupNormalized.advantages(&shuffled)
     }
 }
 
-fn train(reward: &dyn Reward, seed: Seed) -> Vec<f64> {
+fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
     let device = Device::flex();
     let autodiff = device.clone().autodiff();
     let parser = ResponseParser::try_new(&TableTokenizer).unwrap();
@@ -171,8 +159,8 @@ fn train(reward: &dyn Reward, seed: Seed) -> Vec<f64> {
         },
     };
     let algorithm = PolicyAlgorithm {
-        reward,
-        estimator: &GroupNormalized,
+        reward: &chrpo_reward(),
+        estimator,
         objective: &Chrpo {
             main: grpo,
             alpha: 0.5,
@@ -199,7 +187,7 @@ fn train(reward: &dyn Reward, seed: Seed) -> Vec<f64> {
 #[test]
 fn the_policy_finds_the_cheapest_level_that_works() {
     for seed in 1..=3 {
-        let found = train(&chrpo_reward(), Seed(seed));
+        let found = train(&GroupNormalized, Seed(seed));
         assert!(found[0] > 0.8, "seed {seed}: {found:?}");
     }
 }

@@ -73,40 +73,77 @@ mod parity {
             .collect()
     }
 
+    fn golden(folder: &Path) -> (Decoder, Value) {
+        let device = Device::flex();
+        let config = DecoderConfig::load(folder).unwrap();
+        let path = folder.join("model.safetensors");
+        let model = load_weights(Decoder::new(&config, &device), &path).unwrap();
+        let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
+        (model, serde_json::from_str(&text).unwrap())
+    }
+
+    fn floats(value: &Value) -> Vec<f32> {
+        let values = value.as_array().unwrap().iter();
+        values.map(|value| value.as_f64().unwrap() as f32).collect()
+    }
+
+    /// Compares all positions (their mean and their first choice), the last one in full, and the
+    /// last one of a cached prefill.
+    fn assert_parity(model: &Decoder, ids: &[u32], last: &Value, means: &Value, top: &Value) {
+        let device = Device::flex();
+        let logits = all_logits(model, ids, &device);
+        let last_difference = largest_difference(&logits[ids.len() - 1], &floats(last));
+        let mean = |row: &Vec<f32>| row.iter().sum::<f32>() / row.len() as f32;
+        let found: Vec<f32> = logits.iter().map(mean).collect();
+        let mean_difference = largest_difference(&found, &floats(means));
+        eprintln!(
+            "last position {last_difference:.1e}, mean of each position {mean_difference:.1e}"
+        );
+        assert!(last_difference < TOLERANCE && mean_difference < TOLERANCE);
+        let found: Vec<f32> = logits.iter().map(|row| argmax(row) as f32).collect();
+        assert_eq!(found, floats(top));
+
+        let mut cache = model.new_cache(1, &device);
+        let one = RaggedBatch { n_pads: vec![0] };
+        let cached = rows(model.extend(ints(&[ids.to_vec()], &device), &one, &mut cache));
+        assert!(largest_difference(&cached[0], &floats(last)) < TOLERANCE);
+    }
+
     #[test]
-    fn logits_are_those_of_the_golden_file() {
+    fn logits_are_those_of_transformers_with_a_tied_and_an_untied_head() {
+        for name in ["qwen3_tied", "qwen3_untied"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures")
+                .join(name);
+            let (model, golden) = golden(&folder);
+            for case in golden["cases"].as_array().unwrap() {
+                let ids: Vec<u32> = floats(&case["input_ids"])
+                    .iter()
+                    .map(|id| *id as u32)
+                    .collect();
+                assert_parity(
+                    &model,
+                    &ids,
+                    &case["last_logits"],
+                    &case["mean"],
+                    &case["argmax"],
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn logits_are_those_of_the_shared_golden_file() {
         let folder =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/goldens/tiny_qwen3_tied");
         if !folder.is_dir() {
             eprintln!("skipped: no {}", folder.display());
             return;
         }
-        let device = Device::flex();
-        let config = DecoderConfig::load(&folder).unwrap();
-        let path = folder.join("model.safetensors");
-        let model = load_weights(Decoder::new(&config, &device), &path).unwrap();
-        let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
-        let golden: Value = serde_json::from_str(&text).unwrap();
-        let floats = |key: &str| -> Vec<f32> {
-            let values = golden[key].as_array().unwrap().iter();
-            values.map(|value| value.as_f64().unwrap() as f32).collect()
-        };
-        let ids: Vec<u32> = floats("ids").iter().map(|id| *id as u32).collect();
-        let logits = all_logits(&model, &ids, &device);
-
-        let last = largest_difference(&logits[ids.len() - 1], &floats("logits_last"));
-        let mean = |row: &Vec<f32>| row.iter().sum::<f32>() / row.len() as f32;
-        let means: Vec<f32> = logits.iter().map(mean).collect();
-        let means = largest_difference(&means, &floats("logits_mean_per_pos"));
-        let top: Vec<f32> = logits.iter().map(|row| argmax(row) as f32).collect();
-        eprintln!("last position {last:.1e}, mean of each position {means:.1e}");
-        assert!(last < TOLERANCE && means < TOLERANCE);
-        assert_eq!(top, floats("argmax_per_pos"));
-
-        let mut cache = model.new_cache(1, &device);
-        let one = RaggedBatch { n_pads: vec![0] };
-        let cached = rows(model.extend(ints(&[ids], &device), &one, &mut cache));
-        assert!(largest_difference(&cached[0], &floats("logits_last")) < TOLERANCE);
+        let (model, golden) = golden(&folder);
+        let ids: Vec<u32> = floats(&golden["ids"]).iter().map(|id| *id as u32).collect();
+        let (last, means) = (&golden["logits_last"], &golden["logits_mean_per_pos"]);
+        assert_parity(&model, &ids, last, means, &golden["argmax_per_pos"]);
     }
 
     #[test]

@@ -15,11 +15,12 @@ use experiments::cli::exit_code;
 use experiments::config::parse;
 use experiments::device::device;
 use experiments::pipeline::{BasePreset, train_base};
+use experiments::run::write_text;
 use extracot_core::Seed;
 
 const PRESET: &str = include_str!("../../configs/build_base/base.toml");
 
-/// Trains the base model of the embedded task.
+/// Trains the base model of the embedded task. A killed run goes on behind its last finished part.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -45,13 +46,22 @@ fn run(arguments: &Arguments) -> Result<()> {
     let preset: BasePreset = parse(PRESET, &arguments.overrides)?;
     let device = device(&arguments.device)?;
     let seed = Seed(preset.seed);
+    let parts = arguments.out.join("parts");
+    std::fs::create_dir_all(&parts)?;
     let trained = train_base(
         &preset.base,
         &[],
         &device,
         seed,
         arguments.quiet,
+        Some(&parts),
         |_| Ok(()),
     )?;
-    Ok(trained.checkpoint.save(&arguments.out)?)
+    trained.checkpoint.save(&arguments.out)?;
+    std::fs::remove_dir_all(&parts)?;
+    // Written last: it says which settings the weights beside it come from.
+    write_text(
+        &arguments.out.join("recipe.toml"),
+        &toml::to_string(&preset)?,
+    )
 }

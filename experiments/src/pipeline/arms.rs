@@ -20,7 +20,7 @@ use extracot_train::policy_trainer::{
 
 use serde::Serialize;
 
-use super::Pipeline;
+use super::{Pipeline, Prepared};
 use crate::config::{AblationConfig, RewardConfig};
 use crate::run::StageFolder;
 
@@ -122,6 +122,15 @@ pub fn accuracy_only(config: &AblationConfig) -> Arm {
     }
 }
 
+/// An arm that was trained.
+#[derive(Debug)]
+pub struct TrainedArm {
+    /// Its name in the table.
+    pub name: String,
+    /// Its model and logs.
+    pub stage: StageFolder,
+}
+
 /// Trains one arm from the fine-tuned model.
 ///
 /// `settings` must hold every constant that went into `arm`: it decides whether a finished stage is
@@ -134,13 +143,13 @@ pub fn train_arm(
     pipeline: &Pipeline,
     arm: &Arm,
     settings: &impl Serialize,
-    sft: &StageFolder,
-    budgets: &StageFolder,
-) -> Result<StageFolder> {
+    prepared: &Prepared,
+) -> Result<TrainedArm> {
+    let Prepared { sft, budgets, .. } = prepared;
     let config = &pipeline.config.chrpo.policy;
     let name = format!("arm_{}", slug(&arm.name));
     let inputs = (&sft.key, &budgets.key, settings, config, pipeline.seed);
-    pipeline.run.stage(&name, &inputs, |stage| {
+    let stage = pipeline.run.stage(&name, &inputs, |stage| {
         let policy = pipeline.policy(sft)?;
         let problems: Vec<PolicyProblem> = budgets.read("budgets.jsonl")?;
         let algorithm = PolicyAlgorithm {
@@ -204,6 +213,10 @@ pub fn train_arm(
             ..policy.checkpoint.clone()
         };
         Ok(checkpoint.save(&stage.model)?)
+    })?;
+    Ok(TrainedArm {
+        name: arm.name.clone(),
+        stage,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The base model: shipped with the source, or trained on worked solutions.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use burn::module::Module;
@@ -8,6 +9,7 @@ use burn::tensor::Device;
 use extracot_core::jsonl::write_atomic;
 use extracot_core::sft::{SftBuilder, SftExample};
 use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed};
+use extracot_models::checkpoint::{load_weights, save_weights};
 use extracot_models::init::randomize;
 use extracot_models::{Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
@@ -16,11 +18,11 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
-use crate::config::{BaseConfig, BaseSource};
+use crate::config::{BaseConfig, BasePart, BaseSource, content_hash};
 use crate::progress::Progress;
 use crate::run::StageFolder;
 use crate::word_problems::{
-    MAX_STEPS, Split, WordProblem, draw_plan, drill, problem_set, word_problem,
+    MAX_STEPS, OperationMix, Split, WordProblem, draw_plan, drill, problem_set, word_problem,
 };
 
 const SHIPPED: [(&str, &[u8]); 3] = [
@@ -42,14 +44,7 @@ const SHIPPED: [(&str, &[u8]); 3] = [
 const EMBEDDING_GAIN: f64 = 0.05;
 /// Problems whose text trains the tokenizer of the shipped base.
 const N_TOKENIZER_PROBLEMS: usize = 1200;
-/// Share of bare equations among the pretraining examples: arithmetic is learned from them at a
-/// fraction of the tokens of a verbose chain of thought.
-const DRILL_SHARE: f64 = 0.3;
-/// The same while refining.
-const REFINE_DRILL_SHARE: f64 = 0.8;
-/// Share of the pretraining steps with chains of thought of at most half the steps.
-const SHORT_UNTIL: f64 = 0.25;
-/// Steps of the longest chain of bare equations.
+/// Equations of a drill.
 const DRILL_STEPS: u32 = 12;
 /// Rows of the embedding are rounded up to a multiple of this.
 const VOCAB_MULTIPLE: usize = 16;
@@ -88,7 +83,7 @@ fn drop_long_problems(pipeline: &mut Pipeline, base: &StageFolder) -> Result<()>
     for set in [
         &mut problems.train,
         &mut problems.reinforce,
-        &mut problems.test,
+        &mut problems.evaluation,
     ] {
         let n_before = set.len();
         set.retain(|problem| {
@@ -104,8 +99,14 @@ fn drop_long_problems(pipeline: &mut Pipeline, base: &StageFolder) -> Result<()>
         }
     }
     if n_dropped > 0 {
+        let n_dropped = n_dropped as u64;
+        for counted in ["used", "generated"] {
+            if let Some(n) = problems.counts.get_mut(counted) {
+                *n -= n_dropped;
+            }
+        }
         let reason = "dropped: the prompt leaves no room for an answer".to_owned();
-        problems.counts.insert(reason, n_dropped as u64);
+        problems.counts.insert(reason, n_dropped);
     }
     Ok(())
 }
@@ -143,9 +144,10 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
                 };
                 let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
                 let device = &pipeline.device;
-                let trained = train_base(config, &worked, device, seed, pipeline.quiet, |row| {
-                    sink.record(row)
-                })?;
+                let trained =
+                    train_base(config, &worked, device, seed, pipeline.quiet, None, |row| {
+                        sink.record(row)
+                    })?;
                 stage.write("counts.jsonl", &[trained.counts])?;
                 Ok(trained.checkpoint.save(&stage.model)?)
             })
@@ -192,15 +194,19 @@ pub struct TrainedBase {
 /// the generator's problems. Worked examples that exceed the model's positions are dropped and
 /// counted.
 ///
+/// With a folder for `parts`, the model after each part is kept there, and a part that is there
+/// under the same settings is not trained again: a killed run goes on behind it.
+///
 /// # Errors
 ///
-/// If no example fits, training fails, or `report` does.
+/// If no example fits, training, reading or writing fails, or `report` does.
 pub fn train_base(
     config: &BaseConfig,
     worked: &[WordProblem],
     device: &Device,
     seed: Seed,
     quiet: bool,
+    parts: Option<&Path>,
     mut report: impl FnMut(&MetricRow) -> Result<(), CoreError>,
 ) -> Result<TrainedBase> {
     let chat = ChatTemplate::default();
@@ -233,19 +239,29 @@ pub fn train_base(
 
     let autodiff = device.clone().autodiff();
     let mut model = randomize(Decoder::new(&decoder, &autodiff), 1.0, EMBEDDING_GAIN, seed);
-    for (phase, settings, seed) in [
-        (Phase::Train, &config.sft, seed),
-        (Phase::Refine, &config.refine, seed.derive("refine", 0)),
+    let mut key = content_hash(&(env!("CARGO_PKG_VERSION"), &decoder, config.vocab_size, seed))?;
+    for (name, part, seed) in [
+        ("base_first", &config.first, seed),
+        ("base_second", &config.second, seed.derive("base-second", 0)),
     ] {
+        key = content_hash(&(key, part))?;
+        let kept = parts.map(|folder| folder.join(format!("{name}-{key}.safetensors")));
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_file()) {
+            model = load_weights(model, kept)?;
+            continue;
+        }
         let draw = |progress: f64, seed: Seed| match fitting.len() {
-            0 => Ok(example(&pretraining_example(phase, progress, seed))),
+            0 => Ok(example(&pretraining_example(part, progress, seed))),
             n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
         };
-        let bar = Progress::new(phase.name(), settings.n_steps, "steps", quiet);
-        model = train_sft(model, settings, &autodiff, seed, draw, |step, stats| {
+        let bar = Progress::new(name, part.sft.n_steps, "steps", quiet);
+        model = train_sft(model, &part.sft, &autodiff, seed, draw, |step, stats| {
             bar.advance(1, &format!("loss {:.3}", stats.loss));
-            Ok(report(&MetricRow::of_step(phase.name(), step, stats))?)
+            Ok(report(&MetricRow::of_step(name, step, stats))?)
         })?;
+        if let Some(kept) = kept {
+            save_weights(&model.valid(), &kept)?;
+        }
     }
     let checkpoint = PolicyCheckpoint {
         model: model.valid(),
@@ -254,8 +270,8 @@ pub fn train_base(
     };
     let mut counts = BTreeMap::new();
     if worked.is_empty() {
-        let n_drawn = config.sft.n_steps * config.sft.batch_size
-            + config.refine.n_steps * config.refine.batch_size;
+        let n_drawn = config.first.sft.n_steps * config.first.sft.batch_size
+            + config.second.sft.n_steps * config.second.sft.batch_size;
         counts.insert("generated examples".to_owned(), n_drawn as u64);
     } else {
         counts.insert("worked solutions".to_owned(), fitting.len() as u64);
@@ -282,36 +298,15 @@ fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfToken
     )?)
 }
 
-/// The two parts of the base model's training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Mostly verbose chains of thought, short ones first.
-    Train,
-    /// Mostly bare equations: without the noise of the wording, arithmetic is learned quickly.
-    Refine,
-}
-
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "base",
-            Self::Refine => "base_refine",
-        }
-    }
-}
-
-/// An example of the generator: a verbose chain of thought, or bare equations.
-fn pretraining_example(phase: Phase, progress: f64, seed: Seed) -> WordProblem {
+/// An example of the generator: a verbose chain of thought, or a drill.
+fn pretraining_example(part: &BasePart, progress: f64, seed: Seed) -> WordProblem {
     let mut rng = seed.rng();
-    let (drill_share, longest) = match phase {
-        Phase::Train if progress < SHORT_UNTIL => (DRILL_SHARE, MAX_STEPS / 2),
-        Phase::Train => (DRILL_SHARE, MAX_STEPS),
-        Phase::Refine => (REFINE_DRILL_SHARE, MAX_STEPS),
-    };
-    if rng.random_bool(drill_share) {
-        let plan = draw_plan(Split::Pretrain, rng.random_range(1..=DRILL_STEPS), seed);
+    if rng.random_bool(part.drill_share(progress)) {
+        let plan = draw_plan(Split::Pretrain, DRILL_STEPS, &OperationMix::DRILL, seed);
         return drill(&plan, String::new());
     }
-    let plan = draw_plan(Split::Pretrain, rng.random_range(1..=longest), seed);
+    let draws = (0..part.longest_of).map(|_| rng.random_range(1..=MAX_STEPS));
+    let n_steps = draws.max().unwrap_or(1);
+    let plan = draw_plan(Split::Pretrain, n_steps, &OperationMix::STORY, seed);
     word_problem(&plan, String::new(), seed)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use extracot_core::budget::{LevelOutcome, teacher_budget};
 use extracot_core::{ControlToken, KeepLevel, Problem, ThinkState, Tokenizer};
+use extracot_train::evaluate::JudgedRollout;
 use extracot_train::policy_trainer::PolicyProblem;
 
 use super::Pipeline;
@@ -14,12 +15,21 @@ use crate::run::StageFolder;
 #[derive(Default)]
 struct Measured {
     outcomes: Vec<LevelOutcome>,
-    reference_tokens: Option<usize>,
+    reference: Option<Reference>,
+}
+
+/// A reference length and where it comes from.
+struct Reference {
+    source: &'static str,
+    think_tokens: usize,
 }
 
 /// Measures the teacher budget of every problem with samples of the model in `teacher`, and its
 /// reference length: the mean think tokens of its correct answers at 100 %, else those of the base
-/// model's answer, else (problem files) those of the worked solution.
+/// model's answer, right or wrong, if its think text is closed, else (problem files) those of the
+/// worked solution.
+///
+/// A sample passes a level if it is right and well formed and states that level.
 ///
 /// # Errors
 ///
@@ -46,61 +56,57 @@ pub fn measure_budgets(
         let params = pipeline.sampling(config.temperature, config.n_samples);
         let progress = pipeline.progress(name, problems.len() * KeepLevel::ALL.len(), "prompts");
         let mut measured: Vec<Measured> = problems.iter().map(|_| Measured::default()).collect();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut count = |reason: String| *counts.entry(reason).or_default() += 1;
         for level in KeepLevel::ALL {
-            let control = Some(ControlToken::Level(level));
+            let control = ControlToken::Level(level);
             let prompts: Vec<_> = problems
                 .iter()
-                .map(|p| context.prompt(p, control))
+                .map(|p| context.prompt(p, Some(control)))
                 .collect();
             let seed = pipeline.seed.derive(name, u64::from(level.percent()));
             let groups = pipeline.rollout(&policy, &prompts, &params, seed, &progress)?;
             for ((problem, group), measured) in problems.iter().zip(&groups).zip(&mut measured) {
-                let judged: Vec<_> = group
-                    .rollouts
-                    .iter()
-                    .map(|r| context.judge(problem, r))
-                    .collect();
-                let correct: Vec<usize> = judged
-                    .iter()
-                    .filter(|j| {
-                        j.verdict.is_correct()
-                            && j.response.control.is_some()
-                            && j.response.think_state == ThinkState::Closed
-                            && j.response.think_tokens > 0
-                    })
-                    .map(|j| j.response.think_tokens)
-                    .collect();
-                let (n_correct, n) = (correct.len(), judged.len());
+                let mut correct = Vec::new();
+                for rollout in &group.rollouts {
+                    let judged = context.judge(problem, rollout);
+                    if judged.response.control != Some(control) {
+                        count(format!("samples at level {level} that state another"));
+                    } else if judged.verdict.is_correct() && has_thought(&judged) {
+                        correct.push(judged.response.think_tokens);
+                    }
+                }
+                let n_correct = correct.len();
                 measured.outcomes.push(LevelOutcome {
                     level,
                     n_correct,
-                    n,
+                    n: group.rollouts.len(),
                 });
                 if level == KeepLevel::FULL && n_correct > 0 {
-                    measured.reference_tokens = Some(correct.iter().sum::<usize>() / n_correct);
+                    measured.reference = Some(Reference {
+                        source: "level 100",
+                        think_tokens: correct.iter().sum::<usize>() / n_correct,
+                    });
                 }
             }
         }
         drop(progress);
-        add_base_lengths(pipeline, base, problems, &mut measured)?;
+        add_other_references(pipeline, base, problems, &mut measured)?;
 
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut rows = Vec::new();
         for (problem, measured) in problems.iter().zip(&measured) {
             let budget = teacher_budget(&measured.outcomes, config.rule);
             let name = budget.map_or_else(|| "none".to_owned(), |level| level.to_string());
-            let Some(reference_tokens) = measured.reference_tokens.filter(|tokens| *tokens > 0)
-            else {
-                *counts
-                    .entry("dropped: no reference length".to_owned())
-                    .or_default() += 1;
+            let Some(reference) = &measured.reference else {
+                count("dropped: no reference length".to_owned());
                 continue;
             };
-            *counts.entry(format!("budget {name}")).or_default() += 1;
+            count(format!("budget {name}"));
+            count(format!("reference length of {}", reference.source));
             rows.push(PolicyProblem {
                 problem: problem.clone(),
                 budget,
-                reference_tokens,
+                reference_tokens: reference.think_tokens,
             });
         }
         if rows.is_empty() {
@@ -111,8 +117,14 @@ pub fn measure_budgets(
     })
 }
 
-/// Reference lengths from the base model where the teacher has no correct full answer.
-fn add_base_lengths(
+/// Whether there is a think text that was closed and is not empty.
+fn has_thought(judged: &JudgedRollout) -> bool {
+    judged.response.think_state == ThinkState::Closed && judged.response.think_tokens > 0
+}
+
+/// Reference lengths where the teacher has no correct full answer: of the base model's answer, or
+/// of the worked solution.
+fn add_other_references(
     pipeline: &Pipeline,
     base: &StageFolder,
     problems: &[Problem],
@@ -121,7 +133,7 @@ fn add_base_lengths(
     let policy = pipeline.policy(base)?;
     let context = policy.context();
     let missing: Vec<usize> = (0..problems.len())
-        .filter(|idx| measured[*idx].reference_tokens.is_none())
+        .filter(|idx| measured[*idx].reference.is_none())
         .collect();
     let prompts: Vec<_> = missing
         .iter()
@@ -137,15 +149,22 @@ fn add_base_lengths(
         &progress,
     )?;
     for (idx, group) in missing.into_iter().zip(&groups) {
-        let response = context.judge(&problems[idx], &group.rollouts[0]).response;
-        // A base model that wrote nothing leaves the worked solution of a problem file.
-        let solution = problems[idx]
+        let problem = &problems[idx];
+        let judged = context.judge(problem, &group.rollouts[0]);
+        let base = has_thought(&judged).then_some(Reference {
+            source: "the base model",
+            think_tokens: judged.response.think_tokens,
+        });
+        // The generator's solution is a bare list of equations, no full chain of thought.
+        let solution = problem
             .solution
             .as_ref()
             .filter(|_| pipeline.problems.from_file);
-        let worked = solution.map(|text| policy.checkpoint.tokenizer.n_tokens(text));
-        let base = Some(response.think_tokens).filter(|tokens| *tokens > 0);
-        measured[idx].reference_tokens = base.or(worked);
+        let worked = solution.map(|text| Reference {
+            source: "the worked solution",
+            think_tokens: policy.checkpoint.tokenizer.n_tokens(text.trim()),
+        });
+        measured[idx].reference = base.or(worked).filter(|found| found.think_tokens > 0);
     }
     Ok(())
 }

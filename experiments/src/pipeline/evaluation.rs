@@ -1,12 +1,12 @@
-//! Greedy evaluation on the test problems: base, every fixed level, the policy, every arm.
+//! Greedy evaluation on held-out problems: base, every fixed level, the policy, every arm.
 
 use anyhow::Result;
 use extracot_core::report::EvalRecord;
 use extracot_core::{ControlToken, KeepLevel};
 use extracot_train::evaluate::evaluate;
 
-use super::Pipeline;
 use super::arms::slug;
+use super::{Pipeline, Prepared, TrainedArm};
 use crate::run::StageFolder;
 use crate::summary::RowKind;
 
@@ -24,10 +24,10 @@ pub struct Evaluations {
 /// If decoding or writing fails.
 pub fn evaluate_all(
     pipeline: &Pipeline,
-    base: &StageFolder,
-    sft: &StageFolder,
-    arms: &[(String, StageFolder)],
+    prepared: &Prepared,
+    arms: &[TrainedArm],
 ) -> Result<Evaluations> {
+    let Prepared { base, sft, .. } = prepared;
     let mut rows = Vec::new();
     let mut add = |name: &str, kind, level: Option<KeepLevel>, model: &StageFolder| -> Result<()> {
         let control = match kind {
@@ -52,8 +52,8 @@ pub fn evaluate_all(
         )?;
     }
     add("POLICY after SFT", RowKind::SftPolicy, None, sft)?;
-    for (name, stage) in arms {
-        add(name, RowKind::Arm, None, stage)?;
+    for arm in arms {
+        add(&arm.name, RowKind::Arm, None, &arm.stage)?;
     }
     Ok(Evaluations { rows })
 }
@@ -64,7 +64,7 @@ fn records(
     model: &StageFolder,
     control: Option<ControlToken>,
 ) -> Result<Vec<EvalRecord>> {
-    let problems = &pipeline.problems.test;
+    let problems = &pipeline.problems.evaluation;
     let inputs = (&model.key, control, problems, pipeline.config.decode);
     let stage = pipeline
         .run

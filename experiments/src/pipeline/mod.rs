@@ -6,6 +6,7 @@ mod base;
 mod budgets;
 mod compressor;
 mod evaluation;
+mod prepare;
 mod sft;
 mod table;
 mod traces;
@@ -22,13 +23,15 @@ use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint};
 use extracot_train::evaluate::TaskContext;
 
 pub use arms::{
-    Arm, accuracy_only, full_chrpo, train_arm, without_control, without_mode_and_control,
+    Arm, TrainedArm, accuracy_only, full_chrpo, train_arm, without_control,
+    without_mode_and_control,
 };
 pub use base::{BasePreset, TrainedBase, base_model, train_base};
 pub use budgets::measure_budgets;
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
 pub use evaluation::{Evaluations, evaluate_all};
-pub use sft::{fixed_sft, mixed_sft};
+pub use prepare::{Prepared, prepare};
+pub use sft::{fixed_sft, fixed_sft_by, mixed_sft};
 pub use table::{aims, summarize};
 pub use traces::collect_traces;
 
@@ -151,10 +154,17 @@ impl Pipeline {
     /// # Errors
     ///
     /// If a file cannot be written.
-    pub fn finish(&self, summary: &Summary, stages: &[&StageFolder]) -> Result<String> {
+    pub fn finish(
+        &self,
+        summary: &Summary,
+        prepared: &Prepared,
+        arms: &[TrainedArm],
+    ) -> Result<String> {
         let folder = self.run.folder();
-        self.run.gather(stages, "events.jsonl")?;
-        self.run.gather(stages, "rollouts.jsonl")?;
+        let mut stages = prepared.trained();
+        stages.extend(arms.iter().map(|arm| &arm.stage));
+        self.run.gather(&stages, "events.jsonl")?;
+        self.run.gather(&stages, "rollouts.jsonl")?;
         save_json(summary, &folder.join("summary.json"))?;
         write_text(&folder.join("report.html"), &render_html(summary))?;
         self.run

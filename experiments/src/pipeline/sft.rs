@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use burn::module::Module;
-use extracot_core::sft::{
-    MixedRatio, RatioCurriculum, SftBuilder, SftExample, Stage, StagedMixture,
-};
+use extracot_core::sft::{MixedRatio, RatioCurriculum, SftBuilder, SftExample};
 use extracot_core::{ControlToken, KeepLevel, ReasoningTrace, Seed};
 use extracot_models::PolicyCheckpoint;
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::policy_trainer::PolicyProblem;
 use extracot_train::{SftConfig, TrainError, train_sft};
 use rand::RngExt;
+use serde::Serialize;
 
 use super::compressor::CompressedTrace;
 use super::{Pipeline, Policy};
@@ -26,9 +25,11 @@ struct Queues {
     policy_any: BTreeMap<KeepLevel, Vec<SftExample>>,
     /// Policy examples at the measured level of their problem.
     policy_measured: Vec<SftExample>,
+    /// What the queues hold, by name.
+    counts: BTreeMap<String, u64>,
 }
 
-/// Fine-tunes the base model on the fixed levels.
+/// Fine-tunes the base model on the fixed levels, by the curriculum of the settings.
 ///
 /// # Errors
 ///
@@ -39,27 +40,41 @@ pub fn fixed_sft(
     traces: &StageFolder,
     compressed: &StageFolder,
 ) -> Result<StageFolder> {
+    let curriculum = pipeline.config.sft.curriculum()?;
+    let stages = &pipeline.config.sft.stages;
+    fixed_sft_by(pipeline, base, traces, compressed, &curriculum, stages)
+}
+
+/// Fine-tunes the base model on the fixed levels, by any curriculum.
+///
+/// `settings` must hold every constant of the curriculum: it decides whether a finished stage is
+/// reused.
+///
+/// # Errors
+///
+/// If training or writing fails.
+pub fn fixed_sft_by(
+    pipeline: &Pipeline,
+    base: &StageFolder,
+    traces: &StageFolder,
+    compressed: &StageFolder,
+    curriculum: &dyn RatioCurriculum,
+    settings: &impl Serialize,
+) -> Result<StageFolder> {
     let config = &pipeline.config.sft;
-    let inputs = (&compressed.key, &config.stages, config.fixed, pipeline.seed);
+    let inputs = (&compressed.key, settings, config.fixed, pipeline.seed);
     pipeline.run.stage("sft_fixed", &inputs, |stage| {
         let policy = pipeline.policy(base)?;
         let queues = queues(&policy, traces, compressed, &BTreeMap::new())?;
-        let stages = config
-            .stages
-            .iter()
-            .map(|keys| {
-                let levels: Vec<_> = KeepLevel::ALL.into_iter().zip(keys.weights).collect();
-                let mixture = MixedRatio::try_new(&levels, keys.policy_share)?;
-                Ok(Stage {
-                    from: keys.from,
-                    mixture,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let curriculum = StagedMixture::try_new(stages)?;
-        train(pipeline, stage, policy, &config.fixed, |progress, seed| {
-            draw(&queues, &curriculum, 0.0, progress, seed)
-        })
+        let counts = queues.counts.clone();
+        train(
+            pipeline,
+            stage,
+            policy,
+            &config.fixed,
+            counts,
+            |progress, seed| draw(&queues, curriculum, 0.0, progress, seed),
+        )
     })
 }
 
@@ -93,9 +108,15 @@ pub fn mixed_sft(
             .collect();
         let queues = queues(&policy, traces, compressed, &measured)?;
         let curriculum = MixedRatio::even(config.policy_share)?;
-        train(pipeline, stage, policy, &config.mixed, |progress, seed| {
-            draw(&queues, &curriculum, config.explore, progress, seed)
-        })
+        let counts = queues.counts.clone();
+        train(
+            pipeline,
+            stage,
+            policy,
+            &config.mixed,
+            counts,
+            |progress, seed| draw(&queues, &curriculum, config.explore, progress, seed),
+        )
     })
 }
 
@@ -104,13 +125,21 @@ fn train(
     stage: &StageFolder,
     policy: Policy,
     config: &SftConfig,
-    draw: impl FnMut(f64, Seed) -> Result<SftExample, TrainError>,
+    mut counts: BTreeMap<String, u64>,
+    draw: impl Fn(f64, Seed) -> Result<Drawn, TrainError>,
 ) -> Result<()> {
     let seed = pipeline.seed.derive(&stage.name, 0);
     let (device, model) = pipeline.trainable(&policy.checkpoint.model);
     let progress = pipeline.progress(&stage.name, config.n_steps, "steps");
     let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
-    let model = train_sft(model, config, &device, seed, draw, |step, stats| {
+    let counting = |share: f64, seed: Seed| {
+        let drawn = draw(share, seed)?;
+        *counts
+            .entry(format!("drawn: {}", drawn.source))
+            .or_default() += 1;
+        Ok(drawn.example)
+    };
+    let model = train_sft(model, config, &device, seed, counting, |step, stats| {
         progress.advance(1, &format!("loss {:.3}", stats.loss));
         Ok(sink.record(&MetricRow::of_step(&stage.name, step, stats))?)
     })?;
@@ -118,6 +147,7 @@ fn train(
         model: model.valid(),
         ..policy.checkpoint
     };
+    stage.write("counts.jsonl", &[counts])?;
     Ok(checkpoint.save(&stage.model)?)
 }
 
@@ -142,6 +172,7 @@ fn queues(
         fixed: BTreeMap::new(),
         policy_any: BTreeMap::new(),
         policy_measured: vec![],
+        counts: BTreeMap::new(),
     };
     let texts = compressed
         .iter()
@@ -175,39 +206,65 @@ fn queues(
             .or_default()
             .push(policy_example);
     }
+    let n_usable = queues.policy_measured.len();
+    if !measured.is_empty() {
+        let counts = [
+            ("measured problems with a text at their level", n_usable),
+            (
+                "measured problems without: no correct trace, or its compression was dropped",
+                measured.len() - n_usable,
+            ),
+        ];
+        let counts = counts.map(|(name, n)| (name.to_owned(), n as u64));
+        queues.counts.extend(counts);
+    }
     Ok(queues)
 }
 
+/// An example and the queue it came from, by a name to count by.
+struct Drawn {
+    source: String,
+    example: SftExample,
+}
+
 /// One example: the curriculum names the token, the queue gives the text.
+///
+/// A level whose compressions were all dropped, and a policy queue without measured problems, fall
+/// to another queue under a name of their own.
 fn draw(
     queues: &Queues,
     curriculum: &dyn RatioCurriculum,
     explore: f64,
     progress: f64,
     seed: Seed,
-) -> Result<SftExample, TrainError> {
+) -> Result<Drawn, TrainError> {
     let mut rng = seed.rng();
-    let queue: Option<&Vec<SftExample>> = match curriculum.choose(progress, &mut rng) {
-        ControlToken::Level(level) => queues.fixed.get(&level),
+    let (queue, source) = match curriculum.choose(progress, &mut rng) {
+        ControlToken::Level(level) => (queues.fixed.get(&level), format!("level {level}")),
         ControlToken::Policy => {
-            let measured = Some(&queues.policy_measured).filter(|queue| !queue.is_empty());
-            if rng.random::<f64>() < explore || measured.is_none() {
-                let n_levels = queues.policy_any.len();
-                queues
-                    .policy_any
-                    .values()
-                    .nth(rng.random_range(0..n_levels.max(1)))
-            } else {
-                measured
+            let explores = rng.random::<f64>() < explore;
+            let n_levels = queues.policy_any.len().max(1);
+            let even = queues
+                .policy_any
+                .values()
+                .nth(rng.random_range(0..n_levels));
+            match (explores, queues.policy_measured.is_empty()) {
+                (true, _) => (even, "policy, even".to_owned()),
+                (false, false) => (Some(&queues.policy_measured), "policy, measured".to_owned()),
+                (false, true) => (even, "policy, even: no problem was measured".to_owned()),
             }
         }
     };
-    // A level whose compressions were all dropped (and counted) falls to the uncompressed queue.
-    let queue = queue
-        .filter(|queue| !queue.is_empty())
-        .or(queues.fixed.get(&KeepLevel::FULL));
+    let (queue, source) = match queue.filter(|queue| !queue.is_empty()) {
+        Some(queue) => (Some(queue), source),
+        None => (
+            queues.fixed.get(&KeepLevel::FULL),
+            format!("{source}: no compressed text, level 100 instead"),
+        ),
+    };
     let queue = queue.ok_or(TrainError::NoData {
         what: "supervised fine-tuning",
     })?;
-    Ok(queue[rng.random_range(0..queue.len())].clone())
+    let example = queue[rng.random_range(0..queue.len())].clone();
+    Ok(Drawn { source, example })
 }

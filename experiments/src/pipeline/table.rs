@@ -7,9 +7,8 @@ use extracot_core::report::{Comparison, EvalRecord, EvalSummary};
 use extracot_train::metrics::MetricRow;
 use extracot_train::policy_trainer::{PolicyProblem, RolloutRow};
 
-use super::{Evaluations, Pipeline};
+use super::{Evaluations, Pipeline, Prepared, TrainedArm};
 use crate::config::content_hash;
-use crate::run::StageFolder;
 use crate::summary::{
     Aim, ArmCurve, PolicyStep, RowKind, SampleRollout, StageCounts, Summary, TableRow,
 };
@@ -28,10 +27,9 @@ const AIM_GAIN: f64 = 0.006;
 /// If a stage's file cannot be read.
 pub fn summarize(
     pipeline: &Pipeline,
+    prepared: &Prepared,
+    arms: &[TrainedArm],
     evaluations: &Evaluations,
-    budgets: &StageFolder,
-    arms: &[(String, StageFolder)],
-    counted: &[&StageFolder],
 ) -> Result<Summary> {
     let seed = pipeline.seed.derive("statistics", 0);
     let base: &[EvalRecord] = &evaluations.rows[0].3;
@@ -66,7 +64,7 @@ pub fn summarize(
         stage: "problems".to_owned(),
         counts: pipeline.problems.counts.clone(),
     }];
-    for stage in counted {
+    for stage in prepared.counted() {
         let found = stage.read::<BTreeMap<String, u64>>("counts.jsonl")?;
         counts.extend(found.into_iter().map(|counts| StageCounts {
             stage: stage.name.clone(),
@@ -74,7 +72,7 @@ pub fn summarize(
         }));
     }
     let (mut curves, mut samples) = (Vec::new(), Vec::new());
-    for (name, stage) in arms {
+    for TrainedArm { name, stage } in arms {
         let events: Vec<MetricRow> = stage.read("events.jsonl")?;
         let steps = events.into_iter().map(|row| PolicyStep {
             step: row.step,
@@ -98,7 +96,7 @@ pub fn summarize(
         config_hash: content_hash(&pipeline.config)?,
         aims: Vec::new(),
         rows,
-        budgets: budget_table(&budgets.read("budgets.jsonl")?),
+        budgets: budget_table(&prepared.budgets.read("budgets.jsonl")?),
         curves,
         samples,
         counts,
@@ -197,16 +195,46 @@ pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
         .iter()
         .filter(|r| r.kind == RowKind::FixedLevel)
         .collect();
-    let realized: Vec<f64> = fixed.iter().map(|r| r.summary.act_ratio.estimate).collect();
+    let ratios = fixed.iter().map(|row| row.summary.act_ratio);
+    let ratios: Vec<_> = ratios.collect();
     aims.push(Aim {
         aim: "realized ratios rise with the levels 20 to 100".to_owned(),
-        found: realized
-            .iter()
-            .map(|r| format!("{r:.3}"))
-            .collect::<Vec<_>>()
-            .join(" "),
-        reached: realized.is_sorted_by(|a, b| a < b),
+        found: ratios.iter().map(interval).collect::<Vec<_>>().join(", "),
+        reached: ratios.is_sorted_by(|a, b| a.estimate < b.estimate),
     });
+    if let Some(cheapest) = fixed.first() {
+        let graded = base
+            .by_difficulty
+            .iter()
+            .zip(&cheapest.summary.by_difficulty);
+        let graded: Vec<_> = graded.collect();
+        if let [(base_easy, easy), .., (base_hard, hard)] = graded[..] {
+            aims.push(Aim {
+                aim: format!(
+                    "{} on the easiest problems: base less 0.05 or better",
+                    cheapest.name
+                ),
+                found: format!(
+                    "{} against {:.3}",
+                    interval(&easy.accuracy),
+                    base_easy.accuracy.estimate
+                ),
+                reached: easy.accuracy.estimate >= base_easy.accuracy.estimate - 0.05,
+            });
+            aims.push(Aim {
+                aim: format!(
+                    "{} on the hardest problems: interval below that of the base",
+                    cheapest.name
+                ),
+                found: format!(
+                    "{} against {}",
+                    interval(&hard.accuracy),
+                    interval(&base_hard.accuracy)
+                ),
+                reached: hard.accuracy.high < base_hard.accuracy.low,
+            });
+        }
+    }
     if let Some(full) = rows.iter().find(|row| row.kind == RowKind::Arm) {
         let summary = &full.summary;
         aims.push(Aim {
@@ -214,19 +242,20 @@ pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
             found: interval(&summary.act_ratio),
             reached: summary.act_ratio.estimate <= AIM_ACT_RATIO,
         });
-        let gain = summary.accuracy.estimate - base.accuracy.estimate;
-        let p = full
-            .versus_base
-            .as_ref()
-            .map_or(1.0, |versus| versus.mcnemar_p);
-        aims.push(Aim {
-            aim: format!(
-                "{}: accuracy at least that of the base plus {AIM_GAIN}",
-                full.name
-            ),
-            found: format!("{gain:+.3} (McNemar p = {p:.3})"),
-            reached: gain >= AIM_GAIN,
-        });
+        if let Some(versus) = &full.versus_base {
+            let gain = &versus.accuracy;
+            aims.push(Aim {
+                aim: format!(
+                    "{}: accuracy at least that of the base plus {AIM_GAIN}",
+                    full.name
+                ),
+                found: format!(
+                    "{:+.3} [{:+.3}, {:+.3}], McNemar p = {:.3}",
+                    gain.mean, gain.low, gain.high, versus.mcnemar_p
+                ),
+                reached: gain.mean >= AIM_GAIN,
+            });
+        }
         for other in rows
             .iter()
             .filter(|row| row.kind == RowKind::Arm && row.name != full.name)

@@ -32,7 +32,7 @@ const GROUPS: [Group; 3] = [
 ];
 
 /// Names and units of known metrics, in the order of their panels.
-const METRICS: [(&str, &str, &str); 14] = [
+const METRICS: [(&str, &str, &str); 17] = [
     ("reward/main_mean", "Main reward", "reward"),
     ("reward/control_mean", "Control-head reward", "reward"),
     ("reward/acc_mean", "Accuracy term", "reward"),
@@ -42,11 +42,22 @@ const METRICS: [(&str, &str, &str); 14] = [
     ("rollout/accuracy", "Accuracy of rollouts", "share"),
     ("length/think_tokens_mean", "Think length", "tokens"),
     ("ratio/realized_mean", "Realized ratio", "ratio"),
+    (
+        "rollout/undecided_share",
+        "Rollouts without a verdict",
+        "share",
+    ),
     ("group/constant_share", "Constant groups", "share"),
+    (
+        "group/control_constant_share",
+        "Constant groups, control head",
+        "share",
+    ),
     ("policy/kl_k3_nats", "KL to the SFT model (k3)", "nats"),
     ("policy/entropy_nats", "Entropy", "nats"),
     ("optim/loss", "Loss", "loss"),
     ("optim/grad_norm", "Gradient norm", "norm"),
+    ("optim/learning_rate", "Learning rate", "rate"),
 ];
 
 /// One panel per metric, one line per arm.

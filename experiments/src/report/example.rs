@@ -183,7 +183,12 @@ fn comparison(this: &EvalSummary, other: &EvalSummary) -> Comparison {
     let (n_only_this, n_only_other) = (40 + net.max(0) as u64, 40 + (-net).max(0) as u64);
     let tokens = this.think_tokens - other.think_tokens;
     Comparison {
-        accuracy_difference: net as f64 / this.n as f64,
+        accuracy: PairedDifference {
+            mean: net as f64 / this.n as f64,
+            low: net as f64 / this.n as f64 - 0.02,
+            high: net as f64 / this.n as f64 + 0.02,
+            p_two_sided: 0.2,
+        },
         n_only_this,
         n_only_other,
         mcnemar_p: mcnemar_exact(n_only_this, n_only_other),

@@ -56,7 +56,7 @@ fn sentence(row: &TableRow, base: Option<&TableRow>) -> String {
     match row.versus_base {
         None => out.push_str("; it was not compared with the base model problem by problem."),
         Some(found) => {
-            let points = 100.0 * found.accuracy_difference;
+            let points = 100.0 * found.accuracy.mean;
             out.push_str(&accuracy_phrase(points, found.mcnemar_p));
         }
     }

@@ -24,7 +24,7 @@ pub(super) const COLUMNS: [&str; 9] = [
 /// Head of a comparison.
 pub(super) const COMPARISON_COLUMNS: [&str; 6] = [
     "row",
-    "Acc diff, points",
+    "Acc diff, points [95% CI]",
     "only this/only other",
     "McNemar p",
     "Token diff [95% CI]",
@@ -92,10 +92,12 @@ pub(super) fn cells(row: &TableRow) -> Vec<String> {
 
 /// The cells of a comparison, in the order of [`COMPARISON_COLUMNS`].
 pub(super) fn comparison_cells(name: &str, comparison: &Comparison) -> Vec<String> {
-    let tokens = &comparison.think_tokens;
+    let (accuracy, tokens) = (&comparison.accuracy, &comparison.think_tokens);
+    let [points, low, high] =
+        [accuracy.mean, accuracy.low, accuracy.high].map(|share| signed(100.0 * share, 1));
     vec![
         name.into(),
-        signed(100.0 * comparison.accuracy_difference, 1),
+        format!("{points} [{low}, {high}]"),
         format!("{}/{}", comparison.n_only_this, comparison.n_only_other),
         p_value(comparison.mcnemar_p),
         format!(

@@ -45,6 +45,17 @@ pub fn render_table(summary: &Summary) -> String {
         }
     }
     out.push_str("p-values are two-sided and not corrected for the number of comparisons.\n");
+    if !summary.aims.is_empty() {
+        out.push_str("\nAims\n");
+    }
+    for aim in &summary.aims {
+        let word = if aim.reached {
+            "reached"
+        } else {
+            "NOT REACHED"
+        };
+        out.push_str(&format!("  {word:<12} {}: {}\n", aim.aim, aim.found));
+    }
     out
 }
 

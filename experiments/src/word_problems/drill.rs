@@ -15,7 +15,7 @@ pub fn drill(plan: &Plan, id: String) -> WordProblem {
             Operation::Add(n) => format!("+{n}"),
             Operation::Subtract(n) => format!("-{n}"),
             Operation::Multiply(n) => format!("\\times {n}"),
-            Operation::Fraction(n) => format!("/{n}"),
+            Operation::Fraction(n) => format!("\\div {n}"),
             Operation::Percent(n) => format!("\\times {n}\\%"),
         });
         equations.push(format!("${}$.", operation.equation(value)));
@@ -48,8 +48,8 @@ mod tests {
             },
             "d".to_owned(),
         );
-        assert_eq!(item.problem.question, "At first 23, then +4, /3.");
-        assert_eq!(item.think, "$23+4=27$. $\\frac{27}{3}=9$.");
+        assert_eq!(item.problem.question, "At first 23, then +4, \\div 3.");
+        assert_eq!(item.think, "$23+4=27$. $27\\div 3=9$.");
         assert_eq!(item.visible, "The answer is \\boxed{9}.");
     }
 }

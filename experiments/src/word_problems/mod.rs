@@ -11,18 +11,17 @@ mod steps;
 use anyhow::{Result, bail};
 use extracot_core::{Problem, Seed};
 use rand::RngExt;
-use rand::seq::IndexedRandom;
 
 pub use drill::drill;
 use phrases::{Wording, fill};
-pub use steps::{Operation, Plan};
+pub use steps::{Operation, OperationMix, Plan};
 
 /// Largest difficulty: steps of the longest problems.
 pub const MAX_STEPS: u32 = 6;
 
-/// Steps at the beginning of a chain of thought that are linked and checked with care; later ones
-/// are terse, so that the share of formulas rises with difficulty, from a ninth to a fifth.
-const EARLY_STEPS: usize = 3;
+/// Steps at the end of the longest chains of thought that are neither linked nor checked: there
+/// formulas are the largest share of the tokens, and level 20 cannot hold them all.
+const HURRIED_STEPS: usize = 2;
 
 /// Which problems a stage may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub fn problem_set(split: Split, n: usize, seed: Seed) -> Result<Vec<WordProblem
         let n_steps = problems.len() as u32 % MAX_STEPS + 1;
         let stream = seed.derive("problem-set", attempt);
         attempt += 1;
-        let plan = draw_plan(split, n_steps, stream);
+        let plan = draw_plan(split, n_steps, &OperationMix::STORY, stream);
         if seen.insert(plan.key()) {
             let id = format!("{}-{}", split.name(), problems.len());
             problems.push(word_problem(&plan, id, stream));
@@ -117,10 +116,10 @@ pub fn problem_set(split: Split, n: usize, seed: Seed) -> Result<Vec<WordProblem
 }
 
 /// A plan of `n_steps` steps that belongs to `split`.
-pub fn draw_plan(split: Split, n_steps: u32, seed: Seed) -> Plan {
+pub fn draw_plan(split: Split, n_steps: u32, mix: &OperationMix, seed: Seed) -> Plan {
     let mut rng = seed.derive("plan", 0).rng();
     loop {
-        let plan = Plan::draw(n_steps, &mut rng);
+        let plan = Plan::draw(n_steps, mix, &mut rng);
         if Split::of(&plan) == split {
             return plan;
         }
@@ -128,49 +127,52 @@ pub fn draw_plan(split: Split, n_steps: u32, seed: Seed) -> Plan {
 }
 
 /// Words for a plan.
+///
+/// The wording of the question is drawn; the chain of thought follows from it. Wording drawn anew
+/// in the chain of thought would be noise that no model can predict, and a small model would spend
+/// its training on it instead of on arithmetic.
 pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
     let mut rng = seed.derive("wording", 0).rng();
     let wording = Wording::draw(&mut rng);
+    let start_idx = rng.random_range(0..phrases::START.len());
+    let ask_idx = rng.random_range(0..phrases::ASK.len());
 
-    let mut question = vec![fill(
-        pick(phrases::START, &mut rng),
-        &wording,
-        &[plan.start],
-    )];
+    let mut question = vec![fill(phrases::START[start_idx], &wording, &[plan.start])];
     let mut think = vec![
-        fill(pick(phrases::OPENING, &mut rng), &wording, &[]),
+        fill(nth(phrases::OPENING, start_idx), &wording, &[]),
         fill(
-            pick(phrases::RESTATE_START, &mut rng),
+            nth(phrases::RESTATE_START, start_idx),
             &wording,
             &[plan.start],
         ),
     ];
     let mut equations = Vec::new();
     let mut value = plan.start;
+    let n_steps = plan.operations.len();
     for (step_idx, operation) in plan.operations.iter().enumerate() {
-        let early = step_idx < EARLY_STEPS;
         let result = operation.apply(value);
         let numbers = [operation.operand(), value, result];
         let phrases = operation.phrases();
-        let phrase_idx = rng.random_range(0..phrases.told.len());
-        question.push(fill(phrases.told[phrase_idx], &wording, &numbers));
-        let restated = rng.random_range(0..phrases.told.len());
-        think.push(fill(phrases.told[restated], &wording, &numbers));
-        if early || rng.random_bool(0.3) {
-            think.push(fill(pick(phrases.link, &mut rng), &wording, &numbers));
+        let told_idx = rng.random_range(0..phrases.told.len());
+        let told = fill(phrases.told[told_idx], &wording, &numbers);
+        question.push(told.clone());
+        think.push(told);
+        let is_careful = n_steps < MAX_STEPS as usize || step_idx < n_steps - HURRIED_STEPS;
+        if is_careful {
+            think.push(fill(nth(phrases.link, told_idx), &wording, &numbers));
         }
         let equation = operation.equation(value);
-        think.push(format!("{} ${equation}$.", pick(phrases::RESULT, &mut rng)));
-        if early && rng.random_bool(0.8) {
-            think.push(fill(pick(phrases.check, &mut rng), &wording, &numbers));
+        think.push(format!("{} ${equation}$.", nth(phrases::RESULT, told_idx)));
+        if is_careful {
+            think.push(fill(nth(phrases.check, told_idx), &wording, &numbers));
+            think.push(fill(nth(phrases::CONCLUDE, told_idx), &wording, &numbers));
         }
-        think.push(fill(pick(phrases::CONCLUDE, &mut rng), &wording, &numbers));
         equations.push(equation);
         value = result;
     }
-    question.push(fill(pick(phrases::ASK, &mut rng), &wording, &[]));
-    think.push(fill(pick(phrases::LOOK_BACK, &mut rng), &wording, &[]));
-    think.push(fill(pick(phrases::FINAL, &mut rng), &wording, &[value]));
+    question.push(fill(phrases::ASK[ask_idx], &wording, &[]));
+    think.push(fill(nth(phrases::LOOK_BACK, ask_idx), &wording, &[]));
+    think.push(fill(nth(phrases::FINAL, ask_idx), &wording, &[value]));
 
     WordProblem {
         problem: Problem {
@@ -184,20 +186,25 @@ pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
                     .join(" "),
             ),
             answer: value.to_string(),
-            difficulty: Some(plan.operations.len() as u32),
+            difficulty: Some(n_steps as u32),
         },
         think: think.join(" "),
         visible: format!("The answer is \\boxed{{{value}}}."),
     }
 }
 
-fn pick(options: &[&'static str], rng: &mut impl RngExt) -> &'static str {
-    options.choose(rng).copied().unwrap_or_default()
+/// The phrase that goes with phrase number `idx` of another list, which may be longer.
+fn nth(options: &[&'static str], idx: usize) -> &'static str {
+    options[idx % options.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use extracot_core::label::{Annotator, SolutionAnnotator};
+    use extracot_core::{AtomKind, Tokenizer, segment};
+    use extracot_models::HfTokenizer;
 
     use super::*;
 
@@ -231,6 +238,68 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("develop split"), "{message}");
+    }
+
+    #[test]
+    fn the_chain_of_thought_follows_from_the_question() {
+        let mut thoughts = std::collections::HashMap::new();
+        let mut n_repeats = 0;
+        // Few plans and many wordings: questions come twice.
+        for draw in 0..4000 {
+            let plan = draw_plan(Split::Train, 1, &OperationMix::STORY, Seed(draw % 8));
+            let item = word_problem(&plan, String::new(), Seed(draw));
+            let known = thoughts
+                .entry(item.problem.question)
+                .or_insert(item.think.clone());
+            n_repeats += usize::from(*known == item.think);
+            assert_eq!(*known, item.think);
+        }
+        assert!(n_repeats > thoughts.len());
+    }
+
+    /// The tension that the task is made for: level 20 holds what solves problems of up to five
+    /// steps, and not all of it at six.
+    #[test]
+    fn what_solves_a_problem_is_a_fifth_of_the_tokens_and_more_where_it_is_hard() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+        let tokenizer = HfTokenizer::load(&folder).unwrap();
+        let mut needed: Vec<Vec<f64>> = vec![Vec::new(); MAX_STEPS as usize];
+        let (mut n_formula, mut n_all) = (0, 0);
+        for item in problem_set(Split::Develop, 600, Seed(1)).unwrap() {
+            let cot = segment(&item.think);
+            let labels = SolutionAnnotator.annotate(&item.problem, &cot).unwrap();
+            let (mut n_needed, mut n_tokens) = (0, 0);
+            for (atom_idx, atom) in cot.atoms().iter().enumerate() {
+                let cost = tokenizer.n_tokens(cot.atom_text(atom_idx));
+                n_tokens += cost;
+                n_needed += cost * usize::from(labels.as_slice()[atom_idx]);
+                n_formula += cost * usize::from(atom.kind == AtomKind::Formula);
+            }
+            n_all += n_tokens;
+            let steps = item.problem.difficulty.unwrap() as usize;
+            needed[steps - 1].push(n_needed as f64 / n_tokens as f64);
+        }
+        let quantile = |shares: &[f64], q: f64| shares[(q * (shares.len() - 1) as f64) as usize];
+        for shares in &mut needed {
+            shares.sort_by(f64::total_cmp);
+            let [low, mid, high] = [0.1, 0.5, 0.9].map(|q| quantile(shares, q));
+            eprintln!("needed: median {mid:.3}, 80 % within {low:.3} to {high:.3}");
+        }
+        let formulas = n_formula as f64 / n_all as f64;
+        let tokens = n_all as f64 / 600.0;
+        eprintln!("formulas {formulas:.3} of the tokens, {tokens:.0} think tokens on average");
+        assert!((0.17..0.25).contains(&formulas), "{formulas}");
+        for (idx, shares) in needed.iter().enumerate() {
+            if (idx as u32) < MAX_STEPS - 1 {
+                assert!(
+                    quantile(shares, 0.75) < 0.2,
+                    "{} steps: {shares:?}",
+                    idx + 1
+                );
+            } else {
+                assert!(quantile(shares, 0.1) > 0.2, "{} steps: {shares:?}", idx + 1);
+            }
+        }
     }
 
     #[test]

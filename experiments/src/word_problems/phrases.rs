@@ -166,17 +166,20 @@ pub(super) const PERCENT: StepPhrases = StepPhrases {
     ],
 };
 
+// What stands at one place of these lists goes with the phrase of the question at the same place.
+
 pub(super) const OPENING: &[&str] = &[
-    "Okay, let me think about this step by step and read with care.",
-    "Let me go through this slowly and keep track of the @things.",
-    "Alright, I will follow the story of @name in order.",
-    "Let me see, I should take this one step at a time.",
+    "Okay, let me think about this step by step.",
+    "Let me go through this slowly and with care.",
+    "Alright, I will follow the story of @name.",
+    "Let me see, one thing at a time.",
 ];
 
 pub(super) const RESTATE_START: &[&str] = &[
-    "At the start @name has @0 @things, so that is where I begin.",
-    "The first number is @0, that is what @name has before anything happens.",
+    "At the start @name has @0 @things.",
+    "The first number is @0.",
     "First of all, @name begins with @0 @things.",
+    "In the beginning there are @0 @things.",
 ];
 
 pub(super) const RESULT: &[&str] = &["This gives", "That is", "So we get", "I compute"];
@@ -188,9 +191,9 @@ pub(super) const CONCLUDE: &[&str] = &[
 ];
 
 pub(super) const LOOK_BACK: &[&str] = &[
-    "Let me look over this once more. Every part was used once and nothing is missing.",
-    "That was the last step. I went through the whole story and did not leave anything out.",
-    "There is nothing more to do, each change was used exactly once.",
+    "That was all, every change was used exactly once.",
+    "That was the last step, and nothing in the story is missing.",
+    "There is nothing more to do, so I can stop here.",
 ];
 
 pub(super) const FINAL: &[&str] = &[

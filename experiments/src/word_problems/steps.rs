@@ -56,7 +56,7 @@ impl Operation {
             Self::Add(n) => format!("{value}+{n}={result}"),
             Self::Subtract(n) => format!("{value}-{n}={result}"),
             Self::Multiply(n) => format!("{value}\\times {n}={result}"),
-            Self::Fraction(n) => format!("\\frac{{{value}}}{{{n}}}={result}"),
+            Self::Fraction(n) => format!("{value}\\div {n}={result}"),
             Self::Percent(n) => format!("{value}\\times {n}\\%={result}"),
         }
     }
@@ -71,40 +71,44 @@ impl Operation {
         }
     }
 
-    /// The operations of each kind that keep `value` exact and in range.
-    fn draw(value: u32, rng: &mut impl RngExt) -> Self {
+    /// An operation that keeps `value` exact and in range.
+    fn draw(value: u32, mix: &OperationMix, rng: &mut impl RngExt) -> Self {
+        let [add, subtract, multiply, fraction, _] = mix.0;
+        let multiply_from = add + subtract;
+        let fraction_from = multiply_from + multiply;
+        let percent_from = fraction_from + fraction;
         loop {
-            match rng.random_range(0..100) {
-                0..34 => {
-                    if let Some(n) = one_of(&TERMS, rng, |n| value + n <= MAX_VALUE) {
-                        return Self::Add(n);
-                    }
-                }
-                34..66 => {
-                    if let Some(n) = one_of(&TERMS, rng, |n| value >= n + 2) {
-                        return Self::Subtract(n);
-                    }
-                }
-                66..80 => {
-                    if let Some(n) = one_of(&[2, 3, 4, 5], rng, |n| value * n <= MAX_VALUE) {
-                        return Self::Multiply(n);
-                    }
-                }
-                80..91 => {
-                    let fits = |n: u32| value.is_multiple_of(n) && value / n >= 2;
-                    if let Some(n) = one_of(&[2, 3, 4, 5], rng, fits) {
-                        return Self::Fraction(n);
-                    }
-                }
-                _ => {
-                    let fits = |n: u32| (value * n).is_multiple_of(100) && value * n >= 200;
-                    if let Some(n) = one_of(&[10, 20, 25, 50], rng, fits) {
-                        return Self::Percent(n);
-                    }
-                }
+            let drawn = rng.random_range(0..mix.0.iter().sum::<u32>());
+            let operation = if drawn < add {
+                one_of(&TERMS, rng, |n| value + n <= MAX_VALUE).map(Self::Add)
+            } else if drawn < multiply_from {
+                one_of(&TERMS, rng, |n| value >= n + 2).map(Self::Subtract)
+            } else if drawn < fraction_from {
+                one_of(&[2, 3, 4, 5], rng, |n| value * n <= MAX_VALUE).map(Self::Multiply)
+            } else if drawn < percent_from {
+                let fits = |n: u32| value.is_multiple_of(n) && value / n >= 2;
+                one_of(&[2, 3, 4, 5], rng, fits).map(Self::Fraction)
+            } else {
+                let fits = |n: u32| (value * n).is_multiple_of(100) && value * n >= 200;
+                one_of(&[10, 20, 25, 50], rng, fits).map(Self::Percent)
+            };
+            if let Some(operation) = operation {
+                return operation;
             }
         }
     }
+}
+
+/// How often each kind of operation is drawn: add, subtract, multiply, fraction, percent. What does
+/// not fit the value is drawn again, so the last three come out rarer.
+#[derive(Debug, Clone, Copy)]
+pub struct OperationMix([u32; 5]);
+
+impl OperationMix {
+    /// Of word problems.
+    pub const STORY: Self = Self([34, 32, 14, 11, 9]);
+    /// Of drills: more of the kinds that are rare in word problems, which are learned last.
+    pub const DRILL: Self = Self([20, 24, 12, 24, 20]);
 }
 
 /// One of the numbers that fit, if any does.
@@ -124,12 +128,12 @@ pub struct Plan {
 
 impl Plan {
     /// A random plan.
-    pub fn draw(n_steps: u32, rng: &mut impl RngExt) -> Self {
+    pub fn draw(n_steps: u32, mix: &OperationMix, rng: &mut impl RngExt) -> Self {
         let start = rng.random_range(5..=90);
         let mut value = start;
         let operations = (0..n_steps)
             .map(|_| {
-                let operation = Operation::draw(value, rng);
+                let operation = Operation::draw(value, mix, rng);
                 value = operation.apply(value);
                 operation
             })
@@ -164,8 +168,9 @@ mod tests {
     #[test]
     fn equations_are_exact_and_in_range() {
         let mut rng = Seed(1).rng();
-        for _ in 0..2000 {
-            let plan = Plan::draw(6, &mut rng);
+        for draw in 0..2000 {
+            let mix = [OperationMix::STORY, OperationMix::DRILL][draw % 2];
+            let plan = Plan::draw(6, &mix, &mut rng);
             let mut value = plan.start;
             for operation in &plan.operations {
                 let exact = match *operation {
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn equations_are_written_as_latex() {
         assert_eq!(Operation::Add(14).equation(23), "23+14=37");
-        assert_eq!(Operation::Fraction(3).equation(36), "\\frac{36}{3}=12");
+        assert_eq!(Operation::Fraction(3).equation(36), "36\\div 3=12");
         assert_eq!(Operation::Percent(25).equation(36), "36\\times 25\\%=9");
     }
 }

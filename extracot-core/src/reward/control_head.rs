@@ -66,15 +66,7 @@ mod tests {
 
     #[test]
     fn a_right_box_without_a_think_text_is_no_success_of_the_level() {
-        let mode = Mode::try_new(ModeConstants {
-            kappa: 0.4,
-            gain: 1.0,
-            over_right: 0.5,
-            under_wrong: 1.0,
-            over_wrong: 0.2,
-            none_wrong: 0.5,
-        })
-        .unwrap();
+        let mode = Mode::try_new(ModeConstants::default()).unwrap();
         let reward = ControlHeadReward::try_new(mode, 1.0, 0.3).unwrap();
         let score = |think_state, think_tokens| {
             let response = Response {

@@ -170,15 +170,7 @@ mod tests {
     use crate::{ControlToken, KeepLevel, Response, ThinkState};
 
     fn reward() -> HierarchicalReward {
-        let mode = Mode::try_new(ModeConstants {
-            kappa: 0.4,
-            gain: 1.0,
-            over_right: 0.5,
-            under_wrong: 1.0,
-            over_wrong: 0.2,
-            none_wrong: 0.5,
-        })
-        .unwrap();
+        let mode = Mode::try_new(ModeConstants::default()).unwrap();
         HierarchicalReward::try_new(1.0)
             .and_then(|r| r.with_term(0.1, Calibration::try_new(0.1)?))
             .and_then(|r| r.with_term(0.3, mode))

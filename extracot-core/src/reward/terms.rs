@@ -78,6 +78,20 @@ pub struct ModeConstants {
     pub none_wrong: f64,
 }
 
+impl Default for ModeConstants {
+    /// The values of `chrpo_ablation`'s presets.
+    fn default() -> Self {
+        Self {
+            kappa: 0.4,
+            gain: 1.0,
+            over_right: 0.5,
+            under_wrong: 1.0,
+            over_wrong: 0.2,
+            none_wrong: 0.2,
+        }
+    }
+}
+
 /// M: the chosen level against the teacher budget, by correctness. With `d = chosen - budget`:
 ///
 /// ```text

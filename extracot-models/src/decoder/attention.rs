@@ -6,6 +6,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::{DecoderConfig, Rope};
+use crate::attention_mask::QueryBlock;
 use crate::kv_cache::KvCache;
 
 /// Self-attention of one block (Qwen3: RMSNorm on every query and key head before the rotation).
@@ -55,13 +56,12 @@ impl Attention {
     /// # Shapes
     ///
     /// - `x` and output: `[batch, seq, d_model]`
-    /// - `bias`: `[1 or batch, 1, n_groups * seq, n_keys]`, 0 where a query may look, very negative
-    ///   elsewhere, where `n_groups = n_heads / n_kv_heads`
+    /// - `blocks`: the queries `0..seq` in order, with biases for `n_heads / n_kv_heads` groups
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
         rope: &Rope,
-        bias: &Tensor<4>,
+        blocks: &[QueryBlock],
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
@@ -84,12 +84,18 @@ impl Attention {
             Some((cache, layer_idx)) => cache.append(layer_idx, k, v),
             None => (k.swap_dims(2, 3), v),
         };
-        // The heads that share a key head become rows of one product: no copy of keys or values.
-        let q = q.reshape([batch, n_kv_heads, n_groups * seq, head_dim]);
-        let scores = q.matmul(k_transposed) + bias.clone();
-        let mixed = softmax(scores, 3).matmul(v); // [batch, n_kv_heads, n_groups * seq, head_dim]
-        let mixed = mixed
-            .reshape([batch, self.n_heads, seq, head_dim])
+        let mixed = blocks.iter().map(|block| {
+            // The heads that share a key head become rows of one product: no copy of keys or values.
+            let rows = n_groups * block.queries.len();
+            let q = q.clone().slice_dim(2, block.queries.clone());
+            let q = q.reshape([batch, n_kv_heads, rows, head_dim]);
+            let k_transposed = k_transposed.clone().slice_dim(3, 0..block.n_keys);
+            let v = v.clone().slice_dim(2, 0..block.n_keys);
+            let scores = q.matmul(k_transposed) + block.bias.clone();
+            let mixed = softmax(scores, 3).matmul(v);
+            mixed.reshape([batch, self.n_heads, block.queries.len(), head_dim])
+        });
+        let mixed = Tensor::cat(mixed.collect(), 2) // [batch, n_heads, seq, head_dim]
             .swap_dims(1, 2)
             .reshape([batch, seq, self.n_heads * head_dim]);
         self.o_proj.forward(mixed)

@@ -15,7 +15,7 @@ pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderSize};
 pub use rope::Rope;
 
-use crate::attention_mask::{causal_bias, repeat_groups};
+use crate::attention_mask::{QueryBlock, causal_blocks, repeat_groups};
 use crate::causal_lm::{CausalLm, RaggedBatch};
 use crate::kv_cache::KvCache;
 
@@ -120,11 +120,11 @@ impl Decoder {
         }
     }
 
-    fn blocks(
+    fn layers(
         &self,
         token_ids: Tensor<2, Int>,
         rope: &Rope,
-        bias: &Tensor<4>,
+        blocks: &[QueryBlock],
         mut cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let [_, seq] = token_ids.dims();
@@ -132,7 +132,7 @@ impl Decoder {
         for (layer_idx, layer) in self.model.layers.iter().enumerate() {
             let normed = layer.input_layernorm.forward(x.clone());
             let cache = cache.as_deref_mut().map(|cache| (cache, layer_idx));
-            x = x + layer.self_attn.forward(normed, rope, bias, cache);
+            x = x + layer.self_attn.forward(normed, rope, blocks, cache);
             let normed = layer.post_attention_layernorm.forward(x.clone());
             x = x + layer.mlp.forward(normed);
         }
@@ -158,8 +158,8 @@ impl CausalLm for Decoder {
         let shape = self.shape;
         let positions: Vec<usize> = (0..seq).collect();
         let rope = Rope::new(&positions, 1, shape.head_dim, shape.rope_theta, &device);
-        let bias = repeat_groups(causal_bias(seq, &device), shape.n_groups);
-        self.blocks(token_ids, &rope, &bias, None)
+        let blocks = causal_blocks(seq, shape.n_groups, &device);
+        self.layers(token_ids, &rope, &blocks, None)
     }
 
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
@@ -187,9 +187,17 @@ impl CausalLm for Decoder {
         let positions = rows.positions(start, n_new);
         let rope = Rope::new(&positions, batch, shape.head_dim, shape.rope_theta, &device);
         cache.reserve(n_new);
-        let bias = rows.bias(start, n_new, cache.capacity_for(n_new), &device);
-        let bias = repeat_groups(bias, shape.n_groups);
-        let hidden = self.blocks(token_ids, &rope, &bias, Some(cache));
+        // All queries at once over the whole buffer: a slice of it would be copied.
+        let n_keys = cache.capacity_for(n_new);
+        let bias = rows.bias(start, n_new, n_keys, &device);
+        // Repeated for the key heads too: the sum with the scores then reads two flat buffers.
+        let bias = repeat_groups(bias, shape.n_groups).repeat_dim(1, shape.n_kv_heads);
+        let block = QueryBlock {
+            queries: 0..n_new,
+            n_keys,
+            bias,
+        };
+        let hidden = self.layers(token_ids, &rope, &[block], Some(cache));
         let last = hidden.narrow(1, n_new - 1, 1).flatten(0, 1); // [batch, d_model]
         self.head(last)
     }

@@ -1,0 +1,139 @@
+//! Batched decoding against itself and against the trainer's forward pass: what a rollout records is
+//! what the policy update is computed from.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use burn::tensor::Device;
+use extracot_core::{FinishReason, Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed};
+use extracot_models::init::randomize;
+use extracot_models::{Decoder, DecoderConfig, DecoderSize, LocalEngine};
+use extracot_train::batch::{Sequence, TokenBatch, completion_logprobs};
+
+const VOCAB: usize = 50;
+/// About every twentieth token ends a row, so that batches shrink on the way.
+const STOP: u32 = 7;
+
+fn decoder(device: &Device) -> Decoder {
+    let size = DecoderSize {
+        hidden_size: 24,
+        intermediate_size: 40,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 8,
+        max_position_embeddings: 128,
+        rope_theta: 10_000.0,
+    };
+    let config = DecoderConfig::qwen3(size, VOCAB);
+    randomize(Decoder::new(&config, device), 1.0, 0.3, Seed(5))
+}
+
+/// Prompts of 1 to 21 tokens.
+fn prompts() -> Vec<Prompt> {
+    (0..6)
+        .map(|idx| Prompt {
+            id: format!("p{idx}"),
+            token_ids: (0..=4 * idx).map(|i| 1 + (i * i + 3 * idx) % 49).collect(),
+        })
+        .collect()
+}
+
+fn rollout(batch_rows: usize, n_workers: usize, params: &SamplingParams) -> Vec<RolloutGroup> {
+    let device = Device::flex();
+    let model = decoder(&device);
+    let engine = LocalEngine {
+        model: &model,
+        device: &device,
+        stop_id: STOP,
+        batch_rows,
+        n_workers,
+        progress: &|_, _| {},
+    };
+    engine.rollout(&prompts(), params, Seed(3)).unwrap()
+}
+
+fn params(temperature: f64) -> SamplingParams {
+    SamplingParams {
+        temperature,
+        group_size: 3,
+        max_new_tokens: 60,
+    }
+}
+
+fn ids(groups: &[RolloutGroup]) -> Vec<Vec<&[u32]>> {
+    groups
+        .iter()
+        .map(|group| {
+            let rollouts = group.rollouts.iter();
+            rollouts
+                .map(|rollout| rollout.token_ids.as_slice())
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn neither_the_batch_nor_the_number_of_workers_changes_a_sample() {
+    for temperature in [0.0, 1.0] {
+        let params = params(temperature);
+        let alone = rollout(1, 1, &params);
+        for (batch_rows, n_workers) in [(64, 1), (64, 2), (7, 2)] {
+            let found = rollout(batch_rows, n_workers, &params);
+            assert_eq!(
+                ids(&found),
+                ids(&alone),
+                "{batch_rows} rows, {n_workers} workers"
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_end_at_the_stop_token_or_at_the_limit_and_groups_keep_their_prompts() {
+    let groups = rollout(64, 2, &params(1.0));
+    let rollouts: Vec<_> = groups.iter().flat_map(|group| &group.rollouts).collect();
+    let ends = |finish| rollouts.iter().filter(|r| r.finish == finish).count();
+    let (ended, cut) = (ends(FinishReason::EndToken), ends(FinishReason::MaxTokens));
+    assert!(ended > 3 && ended + cut == 18, "{ended} ended, {cut} cut");
+    for rollout in &rollouts {
+        let n_stops = rollout.token_ids.iter().filter(|id| **id == STOP).count();
+        let is_ended = rollout.finish == FinishReason::EndToken;
+        assert_eq!(n_stops, usize::from(is_ended));
+        assert_eq!(rollout.token_ids.last() == Some(&STOP), is_ended);
+        assert!(is_ended || rollout.token_ids.len() == 60);
+    }
+    for (group, prompt) in groups.iter().zip(prompts()) {
+        assert_eq!(group.prompt, prompt);
+        let order: Vec<_> = group.rollouts.iter().map(|r| r.sample_idx).collect();
+        assert_eq!(order, [0, 1, 2]);
+        assert_ne!(group.rollouts[0].token_ids, group.rollouts[1].token_ids);
+    }
+}
+
+#[test]
+fn recorded_log_probabilities_are_those_of_the_trainer() {
+    let device = Device::flex();
+    let model = decoder(&device);
+    let groups = rollout(64, 2, &params(1.0));
+    let sequences: Vec<Sequence<'_>> = groups
+        .iter()
+        .flat_map(|group| {
+            group.rollouts.iter().map(|rollout| Sequence {
+                prompt_ids: &group.prompt.token_ids,
+                completion_ids: &rollout.token_ids,
+            })
+        })
+        .collect();
+    let batch = TokenBatch::collate(&sequences);
+    let computed = completion_logprobs(&model, &batch, &device).into_data();
+    let recorded = groups.iter().flat_map(|group| &group.rollouts);
+    let recorded: Vec<f32> = recorded.flat_map(|r| r.logprobs.clone()).collect();
+    assert_eq!(recorded.len(), batch.n_targets());
+    let mut largest = 0.0_f32;
+    for (recorded, computed) in recorded.iter().zip(computed.iter::<f32>()) {
+        largest = largest.max((recorded - computed).abs());
+    }
+    eprintln!("largest difference {largest:.1e} nats");
+    assert!(largest < 1e-4);
+    // They differ from token to token: the comparison is not one of equal numbers.
+    assert!(recorded.iter().any(|l| *l < -5.0) && recorded.iter().any(|l| *l > -3.0));
+}
