@@ -23,6 +23,50 @@ pub fn randomize<M: Module>(module: M, gain: f64, gain_embedding: f64, seed: See
     module.map(&mut mapper)
 }
 
+/// Draws the rows of an embedding that belong to new tokens like the rows of trained ones: each
+/// channel from a normal distribution with the mean and deviation of the first `n_trained` rows.
+///
+/// A token that training never showed keeps its first draw as an input and, with a tied head, is
+/// pushed like every other such token as an output: they end up alike. Drawn anew, they are as far
+/// from each other as trained tokens are.
+///
+/// # Shapes
+///
+/// - `weight` and output: `[vocab, d_model]`
+///
+/// # Panics
+///
+/// If an id or `n_trained` exceeds the rows, or `n_trained` is 0.
+///
+/// # Source
+///
+/// Our choice.
+pub fn draw_new_rows(weight: Tensor<2>, ids: &[u32], n_trained: usize, seed: Seed) -> Tensor<2> {
+    let [vocab, d_model] = weight.dims();
+    assert!((1..=vocab).contains(&n_trained), "{n_trained} of {vocab}");
+    let device = weight.device();
+    let mut values: Vec<f32> = weight.into_data().iter::<f32>().collect();
+    let moments: Vec<(f64, f64)> = (0..d_model)
+        .map(|channel| {
+            let column = values.iter().skip(channel).step_by(d_model).take(n_trained);
+            let column: Vec<f64> = column.map(|value| f64::from(*value)).collect();
+            let mean = column.iter().sum::<f64>() / n_trained as f64;
+            let square = |value: &f64| (value - mean).powi(2);
+            let variance = column.iter().map(square).sum::<f64>() / n_trained as f64;
+            (mean, variance.sqrt())
+        })
+        .collect();
+    for id in ids {
+        let mut rng = seed.derive("new-row", u64::from(*id)).rng();
+        let start = *id as usize * d_model;
+        for (value, (mean, deviation)) in values[start..start + d_model].iter_mut().zip(&moments) {
+            *value = (mean + normal(&mut rng) * deviation) as f32;
+        }
+    }
+    let data = TensorData::new(values, [vocab, d_model]);
+    Tensor::from_data(data, (&device, DType::F32))
+}
+
 struct Randomizer {
     path: Vec<(String, bool)>,
     gain: f64,
@@ -74,4 +118,25 @@ fn normal(rng: &mut impl RngExt) -> f64 {
     let u: f64 = 1.0 - rng.random::<f64>();
     let v: f64 = rng.random();
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn new_rows_are_like_the_trained_ones_and_unlike_each_other() {
+        let device = Device::flex();
+        // Channels 0 and 1 are 3 and alternately 1 and -1 in the trained rows; the last two are new.
+        let trained = (0..4).flat_map(|row| [3.0, 1.0 - 2.0 * (row % 2) as f32]);
+        let values: Vec<f32> = trained.chain([0.0; 4]).collect();
+        let weight = Tensor::from_data(TensorData::new(values.clone(), [6, 2]), &device);
+        let found = draw_new_rows(weight, &[4, 5], 4, Seed(1)).into_data();
+        let found: Vec<f32> = found.iter::<f32>().collect();
+        assert_eq!(found[..8], values[..8]);
+        // No deviation in the first channel, one in the second.
+        assert_eq!((found[8], found[10]), (3.0, 3.0));
+        assert!((found[9] - found[11]).abs() > 1e-3 && found[9].abs() < 5.0);
+    }
 }

@@ -22,7 +22,7 @@ use crate::config::{BaseConfig, BasePart, BaseSource, content_hash};
 use crate::progress::Progress;
 use crate::run::StageFolder;
 use crate::word_problems::{
-    MAX_STEPS, OperationMix, Split, WordProblem, draw_plan, drill, problem_set, word_problem,
+    MAX_STEPS, OperationMix, Split, WordProblem, draw_plan, drill, problem_set, terse, word_problem,
 };
 
 const SHIPPED: [(&str, &[u8]); 3] = [
@@ -243,6 +243,7 @@ pub fn train_base(
     for (name, part, seed) in [
         ("base_first", &config.first, seed),
         ("base_second", &config.second, seed.derive("base-second", 0)),
+        ("base_third", &config.third, seed.derive("base-third", 0)),
     ] {
         key = content_hash(&(key, part))?;
         let kept = parts.map(|folder| folder.join(format!("{name}-{key}.safetensors")));
@@ -270,8 +271,9 @@ pub fn train_base(
     };
     let mut counts = BTreeMap::new();
     if worked.is_empty() {
-        let n_drawn = config.first.sft.n_steps * config.first.sft.batch_size
-            + config.second.sft.n_steps * config.second.sft.batch_size;
+        let parts = [&config.first, &config.second, &config.third];
+        let n_drawn = parts.map(|part| part.sft.n_steps * part.sft.batch_size);
+        let n_drawn: usize = n_drawn.iter().sum();
         counts.insert("generated examples".to_owned(), n_drawn as u64);
     } else {
         counts.insert("worked solutions".to_owned(), fitting.len() as u64);
@@ -308,5 +310,10 @@ fn pretraining_example(part: &BasePart, progress: f64, seed: Seed) -> WordProble
     let draws = (0..part.longest_of).map(|_| rng.random_range(1..=MAX_STEPS));
     let n_steps = draws.max().unwrap_or(1);
     let plan = draw_plan(Split::Pretrain, n_steps, &OperationMix::STORY, seed);
-    word_problem(&plan, String::new(), seed)
+    let item = word_problem(&plan, String::new(), seed);
+    // Not even drawn where there are none.
+    if part.terse_share > 0.0 && rng.random_bool(part.terse_share) {
+        return terse(item);
+    }
+    item
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use burn::module::Module;
+use extracot_core::compress::KeptFirstScorer;
 use extracot_core::compress::quality::{self, QualityConfig};
 use extracot_core::label::{Annotator, HeuristicAnnotator, SolutionAnnotator};
 use extracot_core::{
@@ -161,6 +162,7 @@ pub fn compress_traces(
             separator_id: separator(tokenizer)?,
             batch_size: SCORE_BATCH,
         };
+        let scorer = KeptFirstScorer::new(scorer);
         let traces: Vec<ReasoningTrace> = traces.read("traces.jsonl")?;
         let (rows, counts) = compress(pipeline, &policy, scorer, &traces)?;
         stage.write("counts.jsonl", &[counts])?;

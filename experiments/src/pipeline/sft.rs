@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use extracot_core::sft::{MixedRatio, RatioCurriculum, SftBuilder, SftExample};
-use extracot_core::{ControlToken, KeepLevel, ReasoningTrace, Seed};
+use extracot_core::{ControlToken, KeepLevel, ReasoningTrace, Seed, Tokenizer};
 use extracot_models::PolicyCheckpoint;
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::policy_trainer::PolicyProblem;
@@ -64,7 +64,7 @@ pub fn fixed_sft_by(
     let config = &pipeline.config.sft;
     let inputs = (&compressed.key, settings, config.fixed, pipeline.seed);
     pipeline.run.stage("sft_fixed", &inputs, |stage| {
-        let policy = pipeline.policy(base)?;
+        let policy = with_control_tokens(pipeline.policy(base)?, pipeline.seed)?;
         let queues = queues(&policy, traces, compressed, &BTreeMap::new())?;
         let counts = queues.counts.clone();
         train(
@@ -118,6 +118,25 @@ pub fn mixed_sft(
             |progress, seed| draw(&queues, &curriculum, config.explore, progress, seed),
         )
     })
+}
+
+/// Embeddings for the control tokens, which the base model never saw.
+fn with_control_tokens(mut policy: Policy, seed: Seed) -> Result<Policy> {
+    let checkpoint = &mut policy.checkpoint;
+    let ids = ControlToken::ALL
+        .iter()
+        .map(|token| {
+            let id = checkpoint.tokenizer.token_id(&token.to_string());
+            id.with_context(|| format!("the tokenizer has no {token}"))
+        })
+        .collect::<Result<Vec<u32>>>()?;
+    let n_trained = checkpoint.tokenizer.base_vocab_size();
+    let seed = seed.derive("control-tokens", 0);
+    checkpoint.model = checkpoint
+        .model
+        .clone()
+        .with_new_tokens(&ids, n_trained, seed);
+    Ok(policy)
 }
 
 fn train(

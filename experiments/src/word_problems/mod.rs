@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use extracot_core::{Problem, Seed};
 use rand::RngExt;
 
-pub use drill::drill;
+pub use drill::{drill, terse};
 use phrases::{Wording, fill};
 pub use steps::{Operation, OperationMix, Plan};
 

@@ -102,7 +102,8 @@ fn is_fraction_part(after: &str) -> bool {
 /// One spelling of a formula or an answer.
 ///
 /// Without `keeps_words`, words of three letters or more go, except functions: they are units and
-/// labels. With it, a space stays where it separates two letters or digits.
+/// labels. With it, a space stays where it separates two letters or digits, or a full stop from what
+/// comes next.
 fn spell(text: &str, keeps_words: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -143,7 +144,8 @@ fn spell(text: &str, keeps_words: bool) -> String {
                 '\u{2265}' => out.push_str(">="),
                 ',' if is_thousands(before, &rest[1..]) => {}
                 _ => {
-                    let parts = before.is_some_and(char::is_alphanumeric) && c.is_alphanumeric();
+                    let ends = |c: char| c.is_alphanumeric() || c == '.';
+                    let parts = before.is_some_and(ends) && c.is_alphanumeric();
                     if keeps_words && spaced && parts {
                         out.push(' ');
                     }
@@ -151,7 +153,8 @@ fn spell(text: &str, keeps_words: bool) -> String {
                 }
             }
         }
-        spaced = c.is_whitespace();
+        // A delimiter that is left out joins nothing: `$=61$. $20` is no 61.20.
+        spaced = c.is_whitespace() || (spaced && "$&{}".contains(c));
         rest = &rest[len..];
     }
     out
@@ -268,6 +271,11 @@ mod tests {
             ("in abc", "ab", false),
             ("in abcd", "ab", false),
             ("x 2", "x2", false),
+            // Two sentences are no decimal number.
+            ("so $21+40=61$. 61.", "61", true),
+            ("so $3$. $5$ more", "3", true),
+            ("so $3$. $5$ more", "5", true),
+            ("so 3. 5 more", "3.5", false),
             ("anything", "", false),
         ] {
             assert_eq!(holds_answer(text, answer), is_there, "{text} {answer}");

@@ -4,6 +4,7 @@
 //! without the scorer. [`quality`] rejects results that are no use as training text.
 
 pub mod baseline;
+pub mod kept_first;
 pub mod quality;
 pub mod render;
 pub mod score;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AtomizedCot, CoreError, KeepRatio, Tokenizer, segment};
 
 pub use baseline::{LabelScorer, PositionScorer, RandomScorer};
+pub use kept_first::KeptFirstScorer;
 pub use quality::{Degenerate, QualityConfig};
 pub use render::{kept_spans, render};
 pub use score::{KeepScorer, KeepScores};

@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Int, Tensor};
+use extracot_core::Seed;
 
 pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderSize};
@@ -17,6 +18,7 @@ pub use rope::Rope;
 
 use crate::attention_mask::{QueryBlock, causal_blocks, repeat_groups};
 use crate::causal_lm::{CausalLm, RaggedBatch};
+use crate::init::draw_new_rows;
 use crate::kv_cache::KvCache;
 
 /// The gated feed-forward of one block.
@@ -118,6 +120,18 @@ impl Decoder {
                 max_positions: config.max_position_embeddings,
             },
         }
+    }
+
+    /// Draws the embeddings of new tokens, and with a tied head their outputs, like those of trained
+    /// tokens: see [`draw_new_rows`].
+    #[must_use]
+    pub fn with_new_tokens(mut self, ids: &[u32], n_trained: usize, seed: Seed) -> Self {
+        let embedding = &mut self.model.embed_tokens;
+        embedding.weight = embedding
+            .weight
+            .clone()
+            .map(|weight| draw_new_rows(weight, ids, n_trained, seed));
+        self
     }
 
     fn layers(
