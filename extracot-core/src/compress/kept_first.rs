@@ -69,9 +69,9 @@ mod tests {
     fn scores(inner: &[f32]) -> Vec<f32> {
         let text = vec!["word"; inner.len()].join(" ");
         let scorer = KeptFirstScorer::new(Fixed(inner.to_vec()));
-        let one = scorer.score("q", &segment(&text)).unwrap();
         let cot = segment(&text);
-        assert_eq!(scorer.score_batch(&[("q", &cot)]).unwrap(), [one.clone()]);
+        let one = scorer.score("q", &cot).unwrap();
+        assert_eq!(scorer.score_batch(&[("q", &cot)]).unwrap()[0], one);
         one.as_slice().to_vec()
     }
 
@@ -84,6 +84,6 @@ mod tests {
     #[test]
     fn without_anything_to_keep_the_scores_stay() {
         assert_eq!(scores(&[-0.5, 0.0, -2.0]), [-0.5, 0.0, -2.0]);
-        assert_eq!(scores(&[]), []);
+        assert!(scores(&[]).is_empty());
     }
 }
