@@ -7,7 +7,14 @@ use std::process::Command;
 
 /// A shortened rebuild.
 fn rebuild(out: &Path, n_threads: usize) {
-    let shortened = ["base.sft.n_steps=4", "base.sft.batch_size=4"];
+    let shortened = [
+        "base.first.sft.n_steps=4",
+        "base.first.sft.batch_size=4",
+        "base.second.sft.n_steps=2",
+        "base.second.sft.batch_size=4",
+        "base.third.sft.n_steps=2",
+        "base.third.sft.batch_size=4",
+    ];
     let status = Command::new(env!("CARGO_BIN_EXE_build_base"))
         .args(shortened.iter().flat_map(|setting| ["--set", setting]))
         .args(["--quiet", "--out"])
