@@ -108,8 +108,6 @@ pub struct BaseConfig {
     pub first: BasePart,
     /// The second part, with a new optimizer; 0 steps for none.
     pub second: BasePart,
-    /// The third part, likewise.
-    pub third: BasePart,
 }
 
 /// A part of the base model's training.
@@ -118,8 +116,8 @@ pub struct BaseConfig {
 pub struct BasePart {
     /// Share of drills among the generator's examples, from stage to stage.
     pub drills: Vec<DrillStage>,
-    /// Share of terse answers among the other examples: the question asks for the equations only.
-    pub terse_share: f64,
+    /// Share of brief chains of thought among the other examples: the question asks for them.
+    pub brief_share: f64,
     /// A story has as many steps as the largest of so many draws from 1 to 6: above 1, long ones
     /// are more frequent.
     pub longest_of: u32,
@@ -159,10 +157,10 @@ impl BasePart {
                 stage.share
             );
         }
-        if !(0.0..=1.0).contains(&self.terse_share) {
+        if !(0.0..=1.0).contains(&self.brief_share) {
             bail!(
-                "{key}.terse_share = {} is not allowed: [0, 1]",
-                self.terse_share
+                "{key}.brief_share = {} is not allowed: [0, 1]",
+                self.brief_share
             );
         }
         if self.longest_of == 0 {
@@ -370,11 +368,6 @@ impl AblationConfig {
                 &self.base.second.sft.update,
             ),
             (
-                "base.third.sft.update",
-                self.base.third.sft.n_steps,
-                &self.base.third.sft.update,
-            ),
-            (
                 "compressor.train.update",
                 self.compressor.train.n_steps,
                 &self.compressor.train.update,
@@ -395,7 +388,6 @@ impl AblationConfig {
         }
         self.base.first.check("base.first")?;
         self.base.second.check("base.second")?;
-        self.base.third.check("base.third")?;
         self.sft.curriculum().context("sft.stages")?;
         MixedRatio::even(self.sft.policy_share).context("sft.policy_share")?;
         crate::pipeline::full_chrpo(self)?;

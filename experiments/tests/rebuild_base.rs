@@ -12,8 +12,6 @@ fn rebuild(out: &Path, n_threads: usize) {
         "base.first.sft.batch_size=4",
         "base.second.sft.n_steps=2",
         "base.second.sft.batch_size=4",
-        "base.third.sft.n_steps=2",
-        "base.third.sft.batch_size=4",
     ];
     let status = Command::new(env!("CARGO_BIN_EXE_build_base"))
         .args(shortened.iter().flat_map(|setting| ["--set", setting]))

@@ -31,7 +31,7 @@ pub enum CoreError {
         token: String,
     },
     /// A file that cannot be opened, read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// `read`, `write`, `create`, ...
         action: &'static str,

@@ -108,7 +108,8 @@ mod tests {
         let path = folder.path().join("rows.jsonl");
         write_jsonl(&path, &[1, 2]).unwrap();
         let failed = write_atomic(&path, |_| Err(std::io::Error::other("disk full")));
-        assert!(failed.unwrap_err().to_string().contains("disk full"));
+        let source = std::error::Error::source(&failed.unwrap_err()).map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("disk full"));
         assert_eq!(read_jsonl::<u32>(&path).unwrap(), [1, 2]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -20,6 +20,10 @@ pub struct Prompt {
 pub struct SamplingParams {
     /// 0 is greedy; otherwise logits are divided by it.
     pub temperature: f64,
+    /// Only so many of the most likely tokens may be drawn; `None` for all.
+    pub top_k: Option<usize>,
+    /// Of those, only the most likely ones whose probabilities sum up to this; 1 for all.
+    pub top_p: f64,
     /// Samples per prompt.
     pub group_size: usize,
     /// Tokens after which a sample is cut ([`FinishReason::MaxTokens`]).
@@ -29,9 +33,16 @@ pub struct SamplingParams {
 impl SamplingParams {
     /// One greedy sample per prompt.
     pub fn greedy(max_new_tokens: usize) -> Self {
+        Self::at(0.0, 1, max_new_tokens)
+    }
+
+    /// Samples at a temperature, from the whole vocabulary.
+    pub fn at(temperature: f64, group_size: usize, max_new_tokens: usize) -> Self {
         Self {
-            temperature: 0.0,
-            group_size: 1,
+            temperature,
+            top_k: None,
+            top_p: 1.0,
+            group_size,
             max_new_tokens,
         }
     }

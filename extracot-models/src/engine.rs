@@ -72,7 +72,11 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
             let workers: Vec<_> = (0..self.n_workers.max(1))
                 .map(|_| {
                     scope.spawn(|| {
-                        while let Some(batch) = lock(&queue).next() {
+                        loop {
+                            // Not `while let`: that would hold the lock while decoding.
+                            let Some(batch) = lock(&queue).next() else {
+                                return Ok::<(), ModelError>(());
+                            };
                             let members: Vec<&Prompt> =
                                 batch.iter().map(|i| &prompts[*i]).collect();
                             let groups = self.decode(&members, params, seed)?;
@@ -84,7 +88,6 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
                             (self.progress)(n_tokens, batch.len());
                             lock(&finished).extend(batch.iter().copied().zip(groups));
                         }
-                        Ok::<(), ModelError>(())
                     })
                 })
                 .collect();
@@ -232,7 +235,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
                 continue;
             }
             let u = uniform(row.seed, position);
-            let token = sample_token(logits, params.temperature, u).ok_or_else(|| {
+            let token = sample_token(logits, params, u).ok_or_else(|| {
                 let prompt_id = prompts[row.prompt_idx].id.clone();
                 ModelError::NonFiniteLogits {
                     prompt_id,

@@ -22,7 +22,7 @@ pub enum ModelError {
         allowed: &'static str,
     },
     /// A JSON file that does not parse.
-    #[error("{}: {source}", path.display())]
+    #[error("{} does not parse", path.display())]
     Json {
         /// The file.
         path: PathBuf,

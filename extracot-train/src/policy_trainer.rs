@@ -150,11 +150,7 @@ pub fn train_policy<M: CausalLm + Sync>(
     let reference = algorithm.objective.needs_reference().then(|| model.valid());
     let mut updater = Updater::try_new(&config.update, config.n_steps * config.updates_per_step)?;
     // On-policy sampling at temperature 1: the recorded log-probabilities are the policy's own.
-    let params = SamplingParams {
-        temperature: 1.0,
-        group_size: config.group_size,
-        max_new_tokens: config.max_new_tokens,
-    };
+    let params = SamplingParams::at(1.0, config.group_size, config.max_new_tokens);
     for step in 0..config.n_steps {
         let chosen = step_problems(problems, config.prompts_per_step, step, seed);
         let prompts: Vec<_> = chosen

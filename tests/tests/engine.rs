@@ -2,6 +2,9 @@
 //! what the policy update is computed from.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
 use burn::tensor::Device;
 use extracot_core::{FinishReason, Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed};
 use extracot_models::init::randomize;
@@ -52,11 +55,7 @@ fn rollout(batch_rows: usize, n_workers: usize, params: &SamplingParams) -> Vec<
 }
 
 fn params(temperature: f64) -> SamplingParams {
-    SamplingParams {
-        temperature,
-        group_size: 3,
-        max_new_tokens: 60,
-    }
+    SamplingParams::at(temperature, 3, 60)
 }
 
 fn ids(groups: &[RolloutGroup]) -> Vec<Vec<&[u32]>> {
@@ -85,6 +84,35 @@ fn neither_the_batch_nor_the_number_of_workers_changes_a_sample() {
             );
         }
     }
+}
+
+#[test]
+fn workers_decode_side_by_side() {
+    let device = Device::flex();
+    let model = decoder(&device);
+    let arrived = (Mutex::new(0), Condvar::new());
+    // A worker that has decoded a batch waits for the other one to have decoded one too.
+    let wait = |_, _| {
+        let (count, changed) = &arrived;
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        changed.notify_all();
+        let patience = Duration::from_secs(60);
+        let waited = changed.wait_timeout_while(count, patience, |count| *count < 2);
+        assert!(
+            !waited.unwrap().1.timed_out(),
+            "one worker blocks the other"
+        );
+    };
+    let engine = LocalEngine {
+        model: &model,
+        device: &device,
+        stop_id: STOP,
+        batch_rows: 9,
+        n_workers: 2,
+        progress: &wait,
+    };
+    engine.rollout(&prompts(), &params(1.0), Seed(3)).unwrap();
 }
 
 #[test]

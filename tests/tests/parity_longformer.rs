@@ -6,7 +6,7 @@ mod parity {
     use std::path::{Path, PathBuf};
 
     use burn::tensor::Device;
-    use extracot_models::checkpoint::{load_weights, save_weights};
+    use extracot_models::weights::{load_weights, save_weights};
     use extracot_models::{
         ClassifierBatch, ClassifierRow, Longformer, LongformerConfig, TokenClassifier,
     };

@@ -9,8 +9,8 @@ use burn::tensor::Device;
 use extracot_core::jsonl::write_atomic;
 use extracot_core::sft::{SftBuilder, SftExample};
 use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed};
-use extracot_models::checkpoint::{load_weights, save_weights};
 use extracot_models::init::randomize;
+use extracot_models::weights::{load_weights, save_weights};
 use extracot_models::{Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::train_sft;
@@ -22,7 +22,8 @@ use crate::config::{BaseConfig, BasePart, BaseSource, content_hash};
 use crate::progress::Progress;
 use crate::run::StageFolder;
 use crate::word_problems::{
-    MAX_STEPS, OperationMix, Split, WordProblem, draw_plan, drill, problem_set, terse, word_problem,
+    Detail, MAX_STEPS, OperationMix, Split, WordProblem, draw_plan, drill, problem_set,
+    word_problem,
 };
 
 const SHIPPED: [(&str, &[u8]); 3] = [
@@ -243,7 +244,6 @@ pub fn train_base(
     for (name, part, seed) in [
         ("base_first", &config.first, seed),
         ("base_second", &config.second, seed.derive("base-second", 0)),
-        ("base_third", &config.third, seed.derive("base-third", 0)),
     ] {
         key = content_hash(&(key, part))?;
         let kept = parts.map(|folder| folder.join(format!("{name}-{key}.safetensors")));
@@ -271,7 +271,7 @@ pub fn train_base(
     };
     let mut counts = BTreeMap::new();
     if worked.is_empty() {
-        let parts = [&config.first, &config.second, &config.third];
+        let parts = [&config.first, &config.second];
         let n_drawn = parts.map(|part| part.sft.n_steps * part.sft.batch_size);
         let n_drawn: usize = n_drawn.iter().sum();
         counts.insert("generated examples".to_owned(), n_drawn as u64);
@@ -300,7 +300,7 @@ fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfToken
     )?)
 }
 
-/// An example of the generator: a verbose chain of thought, or a drill.
+/// An example of the generator: a drill, or a chain of thought of some detail.
 fn pretraining_example(part: &BasePart, progress: f64, seed: Seed) -> WordProblem {
     let mut rng = seed.rng();
     if rng.random_bool(part.drill_share(progress)) {
@@ -310,10 +310,9 @@ fn pretraining_example(part: &BasePart, progress: f64, seed: Seed) -> WordProble
     let draws = (0..part.longest_of).map(|_| rng.random_range(1..=MAX_STEPS));
     let n_steps = draws.max().unwrap_or(1);
     let plan = draw_plan(Split::Pretrain, n_steps, &OperationMix::STORY, seed);
-    let item = word_problem(&plan, String::new(), seed);
-    // Not even drawn where there are none.
-    if part.terse_share > 0.0 && rng.random_bool(part.terse_share) {
-        return terse(item);
-    }
-    item
+    let detail = match rng.random_bool(part.brief_share) {
+        true => Detail::draw_brief(&mut rng),
+        false => Detail::Full,
+    };
+    word_problem(&plan, String::new(), detail, seed)
 }

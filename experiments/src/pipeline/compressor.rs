@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use burn::module::Module;
-use extracot_core::compress::KeptFirstScorer;
+use extracot_core::compress::SentenceContextScorer;
 use extracot_core::compress::quality::{self, QualityConfig};
 use extracot_core::label::{Annotator, HeuristicAnnotator, SolutionAnnotator};
 use extracot_core::{
     AtomizedCot, Compressor, KeepLevel, KeepScorer, ReasoningTrace, Tokenizer, segment,
 };
-use extracot_models::checkpoint::{WEIGHTS, load_weights, save_json, save_weights};
+use extracot_models::checkpoint::save_json;
 use extracot_models::init::randomize;
 use extracot_models::longformer::{Longformer, LongformerConfig, LongformerSize};
 use extracot_models::scorer::{ClassifierInput, ClassifierScorer, InputLayout};
+use extracot_models::weights::{WEIGHTS, load_weights, save_weights};
 use extracot_train::compressor_trainer::{KeepExample, train_compressor};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use serde::{Deserialize, Serialize};
@@ -162,7 +163,7 @@ pub fn compress_traces(
             separator_id: separator(tokenizer)?,
             batch_size: SCORE_BATCH,
         };
-        let scorer = KeptFirstScorer::new(scorer);
+        let scorer = SentenceContextScorer::new(scorer);
         let traces: Vec<ReasoningTrace> = traces.read("traces.jsonl")?;
         let (rows, counts) = compress(pipeline, &policy, scorer, &traces)?;
         stage.write("counts.jsonl", &[counts])?;

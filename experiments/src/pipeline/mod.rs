@@ -109,11 +109,7 @@ impl Pipeline {
     }
 
     pub(crate) fn sampling(&self, temperature: f64, group_size: usize) -> SamplingParams {
-        SamplingParams {
-            temperature,
-            group_size,
-            max_new_tokens: self.config.decode.max_new_tokens,
-        }
+        SamplingParams::at(temperature, group_size, self.config.decode.max_new_tokens)
     }
 
     /// A local engine over `policy` that reports to `progress`.

@@ -1,5 +1,5 @@
 //! Pretraining texts of bare equations: arithmetic is learned from far fewer tokens than in verbose
-//! chains of thought, and so is what a question asks to compute.
+//! chains of thought.
 
 use extracot_core::Problem;
 
@@ -34,35 +34,9 @@ pub fn drill(plan: &Plan, id: String) -> WordProblem {
     }
 }
 
-/// A story whose question asks for the equations only: what a larger model has read enough of.
-pub fn terse(mut item: WordProblem) -> WordProblem {
-    let equations = item.problem.solution.take().unwrap_or_default();
-    item.problem.question += " Write only the equations.";
-    item.think = equations.replace("$ $", "$. $") + ".";
-    item
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::word_problems::word_problem;
-
-    #[test]
-    fn a_terse_answer_is_its_equations() {
-        let operations = vec![Operation::Add(4), Operation::Subtract(7)];
-        let plan = Plan {
-            start: 23,
-            operations,
-        };
-        let item = terse(word_problem(&plan, String::new(), extracot_core::Seed(1)));
-        assert_eq!(item.think, "$23+4=27$. $27-7=20$.");
-        assert!(
-            item.problem
-                .question
-                .ends_with("? Write only the equations.")
-        );
-        assert_eq!(item.visible, "The answer is \\boxed{20}.");
-    }
 
     #[test]
     fn a_drill_is_a_chain_of_equations() {

@@ -4,6 +4,7 @@
 //! wording. The arithmetic alone decides the split, so the splits share no problem, whatever the
 //! wording: they are disjoint by construction.
 
+mod detail;
 mod drill;
 mod phrases;
 mod steps;
@@ -12,7 +13,8 @@ use anyhow::{Result, bail};
 use extracot_core::{Problem, Seed};
 use rand::RngExt;
 
-pub use drill::{drill, terse};
+pub use detail::Detail;
+pub use drill::drill;
 use phrases::{Wording, fill};
 pub use steps::{Operation, OperationMix, Plan};
 
@@ -101,7 +103,7 @@ pub fn problem_set(split: Split, n: usize, seed: Seed) -> Result<Vec<WordProblem
         let plan = draw_plan(split, n_steps, &OperationMix::STORY, stream);
         if seen.insert(plan.key()) {
             let id = format!("{}-{}", split.name(), problems.len());
-            problems.push(word_problem(&plan, id, stream));
+            problems.push(word_problem(&plan, id, Detail::Full, stream));
             last_new = attempt;
         } else if attempt - last_new > MAX_REPEATS {
             bail!(
@@ -131,60 +133,69 @@ pub fn draw_plan(split: Split, n_steps: u32, mix: &OperationMix, seed: Seed) -> 
 /// The wording of the question is drawn; the chain of thought follows from it. Wording drawn anew
 /// in the chain of thought would be noise that no model can predict, and a small model would spend
 /// its training on it instead of on arithmetic.
-pub fn word_problem(plan: &Plan, id: String, seed: Seed) -> WordProblem {
+pub fn word_problem(plan: &Plan, id: String, detail: Detail, seed: Seed) -> WordProblem {
     let mut rng = seed.derive("wording", 0).rng();
     let wording = Wording::draw(&mut rng);
     let start_idx = rng.random_range(0..phrases::START.len());
     let ask_idx = rng.random_range(0..phrases::ASK.len());
 
     let mut question = vec![fill(phrases::START[start_idx], &wording, &[plan.start])];
-    let mut think = vec![
-        fill(nth(phrases::OPENING, start_idx), &wording, &[]),
-        fill(
-            nth(phrases::RESTATE_START, start_idx),
-            &wording,
-            &[plan.start],
-        ),
-    ];
+    let mut think = Vec::new();
+    let mut say = |least: Detail, sentence: String| {
+        if detail >= least {
+            think.push(sentence);
+        }
+    };
+    let phrase = |options: &[&'static str], idx: usize, numbers: &[u32]| {
+        fill(nth(options, idx), &wording, numbers)
+    };
+    say(Detail::Full, phrase(phrases::OPENING, start_idx, &[]));
+    let restated = phrase(phrases::RESTATE_START, start_idx, &[plan.start]);
+    say(Detail::Conclusions, restated);
     let mut equations = Vec::new();
     let mut value = plan.start;
     let n_steps = plan.operations.len();
     for (step_idx, operation) in plan.operations.iter().enumerate() {
         let result = operation.apply(value);
         let numbers = [operation.operand(), value, result];
-        let phrases = operation.phrases();
-        let told_idx = rng.random_range(0..phrases.told.len());
-        let told = fill(phrases.told[told_idx], &wording, &numbers);
+        let options = operation.phrases();
+        let told_idx = rng.random_range(0..options.told.len());
+        let told = phrase(options.told, told_idx, &numbers);
         question.push(told.clone());
-        think.push(told);
-        let is_careful = n_steps < MAX_STEPS as usize || step_idx < n_steps - HURRIED_STEPS;
-        if is_careful {
-            think.push(fill(nth(phrases.link, told_idx), &wording, &numbers));
-        }
-        let equation = operation.equation(value);
-        think.push(format!("{} ${equation}$.", nth(phrases::RESULT, told_idx)));
-        if is_careful {
-            think.push(fill(nth(phrases.check, told_idx), &wording, &numbers));
-            think.push(fill(nth(phrases::CONCLUDE, told_idx), &wording, &numbers));
+        say(Detail::Story, told);
+        let equation = format!("${}$", operation.equation(value));
+        say(
+            Detail::Equations,
+            match detail {
+                Detail::Equations => format!("{equation}."),
+                _ => format!("{} {equation}.", nth(phrases::RESULT, told_idx)),
+            },
+        );
+        if n_steps < MAX_STEPS as usize || step_idx < n_steps - HURRIED_STEPS {
+            say(Detail::Reasons, phrase(options.link, told_idx, &numbers));
+            say(Detail::Full, phrase(options.check, told_idx, &numbers));
+            let concluded = phrase(phrases::CONCLUDE, told_idx, &numbers);
+            say(Detail::Conclusions, concluded);
         }
         equations.push(equation);
         value = result;
     }
-    question.push(fill(phrases::ASK[ask_idx], &wording, &[]));
-    think.push(fill(nth(phrases::LOOK_BACK, ask_idx), &wording, &[]));
-    think.push(fill(nth(phrases::FINAL, ask_idx), &wording, &[value]));
+    say(Detail::Reasons, phrase(phrases::LOOK_BACK, ask_idx, &[]));
+    say(
+        Detail::Equations,
+        match detail {
+            Detail::Equations => format!("{value}."),
+            _ => phrase(phrases::FINAL, ask_idx, &[value]),
+        },
+    );
+    question.push(phrase(phrases::ASK, ask_idx, &[]));
+    question.extend(detail.instruction().map(str::to_owned));
 
     WordProblem {
         problem: Problem {
             id,
             question: question.join(" "),
-            solution: Some(
-                equations
-                    .iter()
-                    .map(|e| format!("${e}$"))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            ),
+            solution: Some(equations.join(" ")),
             answer: value.to_string(),
             difficulty: Some(n_steps as u32),
         },
@@ -247,7 +258,7 @@ mod tests {
         // Few plans and many wordings: questions come twice.
         for draw in 0..4000 {
             let plan = draw_plan(Split::Train, 1, &OperationMix::STORY, Seed(draw % 8));
-            let item = word_problem(&plan, String::new(), Seed(draw));
+            let item = word_problem(&plan, String::new(), Detail::Full, Seed(draw));
             let known = thoughts
                 .entry(item.problem.question)
                 .or_insert(item.think.clone());

@@ -64,7 +64,7 @@ pub(super) fn fill(phrase: &str, wording: &Wording, numbers: &[u32]) -> String {
 pub(super) struct StepPhrases {
     /// In the question, and restated in the chain of thought.
     pub(super) told: &'static [&'static str],
-    /// From the sentence to the operation.
+    /// Why it is this operation.
     pub(super) link: &'static [&'static str],
     /// The inverse operation, in words.
     pub(super) check: &'static [&'static str],
@@ -91,7 +91,7 @@ pub(super) const ADD: StepPhrases = StepPhrases {
         "After that @she buys @0 @things.",
     ],
     link: &[
-        "So I need to add this to what @she had before.",
+        "This is added to what @she had before.",
         "The number grows, so this is an addition.",
         "More @things come in, so I add.",
     ],
@@ -109,7 +109,7 @@ pub(super) const SUBTRACT: StepPhrases = StepPhrases {
         "A friend takes @0 of the @things.",
     ],
     link: &[
-        "So I need to take this from what @she had before.",
+        "This is taken from what @she had before.",
         "The number shrinks, so this is a subtraction.",
         "Some @things go away, so I subtract.",
     ],
@@ -126,7 +126,7 @@ pub(super) const MULTIPLY: StepPhrases = StepPhrases {
         "After that @she has @0 times as many @things.",
     ],
     link: &[
-        "So I need to multiply what @she had before.",
+        "What @she had before is multiplied.",
         "It becomes a multiple, so this is a multiplication.",
     ],
     check: &[
@@ -142,7 +142,7 @@ pub(super) const FRACTION: StepPhrases = StepPhrases {
         "After that only one of @0 equal parts is left.",
     ],
     link: &[
-        "So I need to divide what @she had before.",
+        "What @she had before is divided.",
         "One part of it means that I divide.",
     ],
     check: &[
@@ -157,8 +157,8 @@ pub(super) const PERCENT: StepPhrases = StepPhrases {
         "After that just @0 percent of the @things are left.",
     ],
     link: &[
-        "So I need to take a part of what @she had before.",
-        "That means I need so many out of every hundred.",
+        "This is a part of what @she had before.",
+        "That means so many out of every hundred.",
     ],
     check: &[
         "To check, @2 is @0 percent of @1.",

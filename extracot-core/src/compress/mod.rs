@@ -4,11 +4,11 @@
 //! without the scorer. [`quality`] rejects results that are no use as training text.
 
 pub mod baseline;
-pub mod kept_first;
 pub mod quality;
 pub mod render;
 pub mod score;
 pub mod select;
+pub mod sentence_context;
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::{AtomizedCot, CoreError, KeepRatio, Tokenizer, segment};
 
 pub use baseline::{LabelScorer, PositionScorer, RandomScorer};
-pub use kept_first::KeptFirstScorer;
 pub use quality::{Degenerate, QualityConfig};
 pub use render::{kept_spans, render};
 pub use score::{KeepScorer, KeepScores};
 pub use select::{KeepMask, rank, select, select_ranked};
+pub use sentence_context::SentenceContextScorer;
 
 /// Compresses think texts with one scorer and one tokenizer.
 ///
