@@ -1,85 +1,13 @@
-//! Model folders in Hugging Face layout: `config.json`, `model.safetensors`, `tokenizer.json`.
+//! Model folders in Hugging Face layout: `config.json`, weights, `tokenizer.json`.
 
 use std::path::Path;
 
-use burn::module::Module;
-use burn::store::{
-    BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
-    SafetensorsStore,
-};
 use burn::tensor::{DType, Device};
 use extracot_core::jsonl::write_atomic;
 use serde::Serialize;
 
+use crate::weights::{WEIGHTS, load_folder, save_weights};
 use crate::{Decoder, DecoderConfig, HfTokenizer, ModelError};
-
-/// File name of the weights.
-pub const WEIGHTS: &str = "model.safetensors";
-
-/// Writes the weights of `module` under their Hugging Face names.
-///
-/// # Errors
-///
-/// [`ModelError::Weights`] if they cannot be read from the device, [`ModelError::Core`] if the file
-/// cannot be written; an earlier file is then untouched.
-pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), ModelError> {
-    let weights_error = |error: String| ModelError::Weights {
-        path: path.to_owned(),
-        message: error,
-    };
-    let mut store = SafetensorsStore::from_bytes(None)
-        .with_to_adapter(BurnToPyTorchAdapter)
-        .clear_metadata();
-    module
-        .save_into(&mut store)
-        .map_err(|error| weights_error(error.to_string()))?;
-    let bytes = store
-        .get_bytes()
-        .map_err(|error| weights_error(error.to_string()))?;
-    write_atomic(path, |out| out.write_all(&bytes))?;
-    Ok(())
-}
-
-/// Reads the weights of `module`, as f32; every tensor must be there and none besides.
-///
-/// # Errors
-///
-/// [`ModelError::Weights`] names the tensors that are missing, extra or misshapen.
-pub fn load_weights<M: Module>(mut module: M, path: &Path) -> Result<M, ModelError> {
-    let weights_error = |message: String| ModelError::Weights {
-        path: path.to_owned(),
-        message,
-    };
-    if !path.is_file() {
-        return Err(weights_error("no such file".to_owned()));
-    }
-    let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
-    let mut store = SafetensorsStore::from_file(path)
-        .with_from_adapter(adapter)
-        .allow_partial(true);
-    let applied = module
-        .load_from(&mut store)
-        .map_err(|error| weights_error(error.to_string()))?;
-    let mut problems: Vec<String> = Vec::new();
-    problems.extend(
-        applied
-            .missing
-            .iter()
-            .map(|name| format!("missing {name:?}")),
-    );
-    problems.extend(
-        applied
-            .unused
-            .iter()
-            .map(|name| format!("unexpected {name:?}")),
-    );
-    problems.extend(applied.errors.iter().map(|error| format!("{error:?}")));
-    if problems.is_empty() {
-        Ok(module)
-    } else {
-        Err(weights_error(problems.join(", ")))
-    }
-}
 
 /// Writes `value` as pretty JSON.
 ///
@@ -92,6 +20,25 @@ pub fn save_json<T: Serialize>(value: &T, path: &Path) -> Result<(), ModelError>
         out.write_all(b"\n")
     })?;
     Ok(())
+}
+
+/// Reads the weights of a decoder, in f32.
+///
+/// Tensors that other code writes and that say nothing new are passed over: the rotary angles of old
+/// Llama checkpoints, and the head of a tied model.
+///
+/// # Errors
+///
+/// As [`load_folder`].
+pub fn load_decoder(
+    config: &DecoderConfig,
+    folder: &Path,
+    device: &Device,
+) -> Result<Decoder, ModelError> {
+    let tied = config.tie_word_embeddings;
+    load_folder(Decoder::new(config, device), folder, DType::F32, |name| {
+        name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight")
+    })
 }
 
 /// A decoder with its config and tokenizer.
@@ -121,7 +68,7 @@ impl PolicyCheckpoint {
                 allowed: "at least the tokenizer's entries",
             });
         }
-        let model = load_weights(Decoder::new(&config, device), &folder.join(WEIGHTS))?;
+        let model = load_decoder(&config, folder, device)?;
         Ok(Self {
             model,
             config,

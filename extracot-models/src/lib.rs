@@ -11,10 +11,11 @@ pub mod kv_cache;
 pub mod longformer;
 pub mod scorer;
 pub mod token_classifier;
+pub mod weights;
 
 pub use bigram::BigramLm;
 pub use causal_lm::{CausalLm, RaggedBatch};
-pub use decoder::{Decoder, DecoderConfig, DecoderSize};
+pub use decoder::{Decoder, DecoderConfig, DecoderFamily, DecoderSize};
 pub use error::ModelError;
 pub use kv_cache::KvCache;
 pub use longformer::{Longformer, LongformerConfig, LongformerSize};

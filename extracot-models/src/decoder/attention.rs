@@ -1,4 +1,4 @@
-//! Grouped-query attention with normalized queries and keys.
+//! Grouped-query attention.
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
@@ -9,24 +9,25 @@ use super::{DecoderConfig, Rope};
 use crate::attention_mask::QueryBlock;
 use crate::kv_cache::KvCache;
 
-/// Self-attention of one block (Qwen3: RMSNorm on every query and key head before the rotation).
+/// Self-attention of one block. Qwen3 has an RMSNorm on every query and key head before the rotation;
+/// the projections of Qwen2 and of some Llama-shaped models have biases.
 #[derive(Module, Debug)]
 pub struct Attention {
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
-    q_norm: RmsNorm,
-    k_norm: RmsNorm,
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
 }
 
-/// A linear layer without bias; the weights are drawn later, on the host.
-pub(super) fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
+/// A linear layer; the weights are drawn later, on the host.
+pub(super) fn linear(d_input: usize, d_output: usize, bias: bool, device: &Device) -> Linear {
     LinearConfig::new(d_input, d_output)
-        .with_bias(false)
+        .with_bias(bias)
         .with_initializer(Initializer::Zeros)
         .init(device)
 }
@@ -36,15 +37,19 @@ impl Attention {
         let (n_heads, n_kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
         let head_dim = config.head_dim;
         let norm = || {
-            RmsNormConfig::new(head_dim)
-                .with_epsilon(config.rms_norm_eps)
-                .init(device)
+            config.has_qk_norm().then(|| {
+                RmsNormConfig::new(head_dim)
+                    .with_epsilon(config.rms_norm_eps)
+                    .init(device)
+            })
         };
+        let bias = config.has_qkv_bias();
+        let d_model = config.hidden_size;
         Self {
-            q_proj: linear(config.hidden_size, n_heads * head_dim, device),
-            k_proj: linear(config.hidden_size, n_kv_heads * head_dim, device),
-            v_proj: linear(config.hidden_size, n_kv_heads * head_dim, device),
-            o_proj: linear(n_heads * head_dim, config.hidden_size, device),
+            q_proj: linear(d_model, n_heads * head_dim, bias, device),
+            k_proj: linear(d_model, n_kv_heads * head_dim, bias, device),
+            v_proj: linear(d_model, n_kv_heads * head_dim, bias, device),
+            o_proj: linear(n_heads * head_dim, d_model, config.attention_bias, device),
             q_norm: norm(),
             k_norm: norm(),
             n_heads,
@@ -69,12 +74,14 @@ impl Attention {
         let n_groups = self.n_heads / n_kv_heads;
         let heads = |y: Tensor<3>, n: usize| y.reshape([batch, seq, n, head_dim]);
 
-        let q = self
-            .q_norm
-            .forward(heads(self.q_proj.forward(x.clone()), self.n_heads));
-        let k = self
-            .k_norm
-            .forward(heads(self.k_proj.forward(x.clone()), n_kv_heads));
+        let normed = |norm: &Option<RmsNorm>, y: Tensor<4>| match norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        };
+        let q = heads(self.q_proj.forward(x.clone()), self.n_heads);
+        let q = normed(&self.q_norm, q);
+        let k = heads(self.k_proj.forward(x.clone()), n_kv_heads);
+        let k = normed(&self.k_norm, k);
         let v = heads(self.v_proj.forward(x), n_kv_heads).swap_dims(1, 2);
         // The scale goes on the queries: they are smaller than the scores.
         let q = rope.rotate(q.swap_dims(1, 2)) * (head_dim as f64).powf(-0.5);

@@ -1,6 +1,6 @@
-//! The policy: a Qwen3-architecture decoder (RMSNorm, QK-norm, rotate-half RoPE, grouped-query
-//! attention, SwiGLU, tied embeddings). Module and field names are those of the Hugging Face
-//! checkpoint, so weights load and save without a table of names.
+//! The policy: a pre-norm decoder (RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU) of the
+//! Qwen3, Qwen2 or Llama family. Module and field names are those of the Hugging Face checkpoint, so
+//! weights load and save without a table of names.
 
 mod attention;
 mod config;
@@ -13,8 +13,8 @@ use burn::tensor::{Device, Int, Tensor};
 use extracot_core::Seed;
 
 pub use attention::Attention;
-pub use config::{DecoderConfig, DecoderSize};
-pub use rope::Rope;
+pub use config::{DecoderConfig, DecoderFamily, DecoderSize};
+pub use rope::{Rope, RopeAngles, RopeScaling, RopeSettings};
 
 use crate::attention_mask::{QueryBlock, causal_blocks, repeat_groups};
 use crate::causal_lm::{CausalLm, RaggedBatch};
@@ -33,9 +33,9 @@ impl Mlp {
     fn new(config: &DecoderConfig, device: &Device) -> Self {
         let (outer, inner) = (config.hidden_size, config.intermediate_size);
         Self {
-            gate_proj: attention::linear(outer, inner, device),
-            up_proj: attention::linear(outer, inner, device),
-            down_proj: attention::linear(inner, outer, device),
+            gate_proj: attention::linear(outer, inner, false, device),
+            up_proj: attention::linear(outer, inner, false, device),
+            down_proj: attention::linear(inner, outer, false, device),
         }
     }
 
@@ -72,13 +72,13 @@ pub struct Decoder {
 }
 
 /// What the forward pass needs to know of the config.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct DecoderShape {
     vocab_size: usize,
     n_kv_heads: usize,
     n_groups: usize,
     head_dim: usize,
-    rope_theta: f64,
+    rope: RopeAngles,
     max_positions: usize,
 }
 
@@ -103,7 +103,7 @@ impl Decoder {
             .with_initializer(Initializer::Zeros)
             .init(device);
         let lm_head = (!config.tie_word_embeddings)
-            .then(|| attention::linear(config.hidden_size, config.vocab_size, device));
+            .then(|| attention::linear(config.hidden_size, config.vocab_size, false, device));
         Self {
             model: DecoderModel {
                 embed_tokens,
@@ -116,7 +116,7 @@ impl Decoder {
                 n_kv_heads: config.num_key_value_heads,
                 n_groups: config.num_attention_heads / config.num_key_value_heads,
                 head_dim: config.head_dim,
-                rope_theta: config.rope_theta,
+                rope: config.rope.angles(config.head_dim),
                 max_positions: config.max_position_embeddings,
             },
         }
@@ -169,9 +169,9 @@ impl CausalLm for Decoder {
     fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3> {
         let [_, seq] = token_ids.dims();
         let device = token_ids.device();
-        let shape = self.shape;
+        let shape = &self.shape;
         let positions: Vec<usize> = (0..seq).collect();
-        let rope = Rope::new(&positions, 1, shape.head_dim, shape.rope_theta, &device);
+        let rope = Rope::new(&positions, 1, &shape.rope, &device);
         let blocks = causal_blocks(seq, shape.n_groups, &device);
         self.layers(token_ids, &rope, &blocks, None)
     }
@@ -196,10 +196,10 @@ impl CausalLm for Decoder {
     ) -> Tensor<2> {
         let [batch, n_new] = token_ids.dims();
         let device = token_ids.device();
-        let shape = self.shape;
+        let shape = &self.shape;
         let start = cache.n_slots();
         let positions = rows.positions(start, n_new);
-        let rope = Rope::new(&positions, batch, shape.head_dim, shape.rope_theta, &device);
+        let rope = Rope::new(&positions, batch, &shape.rope, &device);
         cache.reserve(n_new);
         // All queries at once over the whole buffer: a slice of it would be copied.
         let n_keys = cache.capacity_for(n_new);

@@ -1,0 +1,210 @@
+//! Weights in safetensors files: one file, or shards with an index.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::{
+    ApplyError, BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot,
+    PyTorchToBurnAdapter, SafetensorsStore,
+};
+use burn::tensor::{DType, Tensor};
+use extracot_core::CoreError;
+use extracot_core::jsonl::write_atomic;
+use serde::Deserialize;
+
+use crate::ModelError;
+
+/// File name of weights in one file.
+pub const WEIGHTS: &str = "model.safetensors";
+/// File name of the index of shards.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// The index of a checkpoint in several files.
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, PathBuf>,
+}
+
+/// Writes the weights of `module` under their Hugging Face names.
+///
+/// # Errors
+///
+/// [`ModelError::Weights`] if they cannot be read from the device, [`ModelError::Core`] if the file
+/// cannot be written; an earlier file is then untouched.
+pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), ModelError> {
+    let mut store = SafetensorsStore::from_bytes(None)
+        .with_to_adapter(BurnToPyTorchAdapter)
+        .clear_metadata();
+    module
+        .save_into(&mut store)
+        .map_err(|error| weights_error(path, error))?;
+    let bytes = store
+        .get_bytes()
+        .map_err(|error| weights_error(path, error))?;
+    write_atomic(path, |out| out.write_all(&bytes))?;
+    Ok(())
+}
+
+/// Reads the weights of `module`, as f32; every tensor must be there and none besides.
+///
+/// # Errors
+///
+/// [`ModelError::Weights`] names the tensors that are missing, extra, misshapen or not finite.
+pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, ModelError> {
+    load(module, &[path.to_owned()], DType::F32, |_| false)
+}
+
+/// Reads the weights of `module` from a model folder: from [`WEIGHTS`], else from the shards that
+/// [`INDEX`] names. Parameters get the dtype `dtype`; tensors whose name `ignore` accepts may be in
+/// the files without being in the module.
+///
+/// # Errors
+///
+/// [`ModelError::Weights`] names the file and the tensors that are missing, extra, misshapen or not
+/// finite; [`ModelError::Json`] and [`ModelError::Core`] if the index cannot be read.
+pub fn load_folder<M: Module>(
+    module: M,
+    folder: &Path,
+    dtype: DType,
+    ignore: impl Fn(&str) -> bool,
+) -> Result<M, ModelError> {
+    load(module, &weight_files(folder)?, dtype, ignore)
+}
+
+/// The files that hold the weights of a model folder.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let single = folder.join(WEIGHTS);
+    let path = folder.join(INDEX);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    if !path.is_file() {
+        let message = format!("no such file, and no {INDEX} beside it");
+        return Err(weights_error(&single, message));
+    }
+    let text = std::fs::read_to_string(&path).map_err(CoreError::io("read", &path))?;
+    let index: ShardIndex = serde_json::from_str(&text).map_err(|source| ModelError::Json {
+        path: path.clone(),
+        source,
+    })?;
+    let shards: BTreeSet<PathBuf> = index.weight_map.into_values().collect();
+    let mut files = Vec::new();
+    for shard in shards {
+        // An index is data: it must not make us read other files.
+        let parts: Vec<Component<'_>> = shard.components().collect();
+        if !matches!(parts[..], [Component::Normal(_)]) {
+            let message = format!("shard `{}` is not a file of this folder", shard.display());
+            return Err(weights_error(&path, message));
+        }
+        files.push(folder.join(shard));
+    }
+    Ok(files)
+}
+
+fn load<M: Module>(
+    mut module: M,
+    files: &[PathBuf],
+    dtype: DType,
+    ignore: impl Fn(&str) -> bool,
+) -> Result<M, ModelError> {
+    let mut found = BTreeSet::new();
+    let mut missing = BTreeSet::new();
+    for path in files {
+        if !path.is_file() {
+            return Err(weights_error(path, "no such file"));
+        }
+        let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(dtype));
+        let mut store = SafetensorsStore::from_file(path)
+            .with_from_adapter(adapter)
+            .allow_partial(true);
+        let applied = module
+            .load_from(&mut store)
+            .map_err(|error| weights_error(path, error))?;
+        let mut problems: Vec<String> = applied.errors.iter().map(explained).collect();
+        let unexpected = applied.unused.iter().filter(|name| !ignore(name));
+        problems.extend(unexpected.map(|name| format!("unexpected `{name}`")));
+        let twice = applied.applied.iter().filter(|name| found.contains(*name));
+        problems.extend(twice.map(|name| format!("`{name}` is in an earlier shard too")));
+        if !problems.is_empty() {
+            return Err(weights_error(path, problems.join(", ")));
+        }
+        found.extend(applied.applied);
+        missing.extend(applied.missing.into_iter().map(|(name, _)| name));
+    }
+    let missing: Vec<String> = missing
+        .difference(&found)
+        .map(|name| format!("missing `{name}`"))
+        .collect();
+    let place = match files {
+        [file] => file,
+        _ => files
+            .first()
+            .and_then(|file| file.parent())
+            .unwrap_or(Path::new(".")),
+    };
+    if !missing.is_empty() {
+        return Err(weights_error(place, missing.join(", ")));
+    }
+    let mut check = FiniteCheck::default();
+    module.visit(&mut check);
+    match check.first_bad {
+        Some(name) => Err(weights_error(place, format!("`{name}` is not finite"))),
+        None => Ok(module),
+    }
+}
+
+fn explained(error: &ApplyError) -> String {
+    match error {
+        ApplyError::ShapeMismatch {
+            path,
+            expected,
+            found,
+        } => format!("`{path}` has shape {found:?}, the config asks for {expected:?}"),
+        ApplyError::DTypeMismatch {
+            path,
+            expected,
+            found,
+        } => format!("`{path}` has dtype {found:?} instead of {expected:?}"),
+        ApplyError::AdapterError { path, message } | ApplyError::LoadError { path, message } => {
+            format!("`{path}`: {message}")
+        }
+    }
+}
+
+fn weights_error(path: &Path, message: impl ToString) -> ModelError {
+    ModelError::Weights {
+        path: path.to_owned(),
+        message: message.to_string(),
+    }
+}
+
+/// Looks for a parameter that is NaN or infinite.
+#[derive(Default)]
+struct FiniteCheck {
+    path: Vec<String>,
+    first_bad: Option<String>,
+}
+
+impl ModuleVisitor for FiniteCheck {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.first_bad.is_none() {
+            // A sum is finite only if all its terms are, but for sums that overflow.
+            let sum: f32 = param.val().cast(DType::F32).sum().into_scalar();
+            if !sum.is_finite() {
+                let values = param.val().into_data();
+                if values.iter::<f32>().any(|value| !value.is_finite()) {
+                    self.first_bad = Some(self.path.join("."));
+                }
+            }
+        }
+    }
+}
