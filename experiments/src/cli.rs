@@ -9,7 +9,7 @@ use clap::Parser;
 use extracot_core::Seed;
 
 use crate::config::{AblationConfig, BaseSource};
-use crate::device::device;
+use crate::device::{device, set_threads};
 use crate::pipeline::Pipeline;
 use crate::problem_source::ProblemSets;
 use crate::run::Run;
@@ -90,12 +90,7 @@ impl Arguments {
             print!("{resolved}");
             return Ok(None);
         }
-        if let Some(n_threads) = self.threads {
-            // The pool that burn-flex computes in.
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(n_threads.get())
-                .build_global()?;
-        }
+        set_threads(self.threads)?;
         let seed = Seed(self.seed);
         let device = device(&self.device)?;
         let problems = match &self.problems {

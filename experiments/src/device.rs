@@ -1,5 +1,7 @@
 //! The one place that picks a device.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 
@@ -39,6 +41,19 @@ pub fn device(name: &str) -> Result<Device> {
             "unknown device `{name}`; known are flex, vulkan, wgpu, cuda, with :N for a number"
         ),
     }
+}
+
+/// Sets the number of threads that burn-flex computes in; without one it is that of the cores.
+///
+/// # Errors
+///
+/// If it was set before.
+pub fn set_threads(n_threads: Option<NonZeroUsize>) -> Result<()> {
+    if let Some(n_threads) = n_threads {
+        let pool = rayon::ThreadPoolBuilder::new();
+        pool.num_threads(n_threads.get()).build_global()?;
+    }
+    Ok(())
 }
 
 /// The numbered discrete GPU where a number was given, else what the driver prefers.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "binaries report progress on stderr")]
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod device;
 pub mod pipeline;

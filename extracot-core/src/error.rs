@@ -30,6 +30,12 @@ pub enum CoreError {
         /// The absent token.
         token: String,
     },
+    /// A chat template that fails.
+    #[error("chat template: {message}")]
+    Template {
+        /// What the template said.
+        message: String,
+    },
     /// A file that cannot be opened, read or written.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -27,8 +27,20 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CoreError>
 /// As [`read_jsonl`].
 pub fn read_numbered_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, CoreError> {
     let file = File::open(path).map_err(CoreError::io("read", path))?;
+    parse_numbered_jsonl(BufReader::new(file), path)
+}
+
+/// As [`read_numbered_jsonl`], from any source; `path` names it in errors.
+///
+/// # Errors
+///
+/// As [`read_jsonl`].
+pub fn parse_numbered_jsonl<T: DeserializeOwned>(
+    source: impl BufRead,
+    path: &Path,
+) -> Result<Vec<(usize, T)>, CoreError> {
     let mut rows = Vec::new();
-    for (line_idx, line) in BufReader::new(file).lines().enumerate() {
+    for (line_idx, line) in source.lines().enumerate() {
         let line = line.map_err(CoreError::io("read", path))?;
         if line.trim().is_empty() {
             continue;

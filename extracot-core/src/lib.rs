@@ -29,7 +29,7 @@ pub use control::ControlToken;
 pub use error::CoreError;
 pub use label::{Annotator, KeepLabels};
 pub use problem::Problem;
-pub use prompt::ChatTemplate;
+pub use prompt::{ChatMessage, ChatMl, ChatRenderer, ChatTemplate};
 pub use ratio::{KeepLevel, KeepRatio};
 pub use response::{Response, ResponseParser, ThinkState};
 pub use rollout::{

@@ -1,9 +1,10 @@
 //! The single place where a prompt or a training text is rendered: supervised fine-tuning,
 //! rollouts and evaluation share it.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
 
-use crate::ControlToken;
+use crate::{ControlToken, CoreError, KeepLevel};
 
 /// The instruction in front of every question.
 ///
@@ -21,44 +22,110 @@ pub const TURN_OPEN: &str = "<|im_start|>";
 /// Closes a chat turn; generation stops at it.
 pub const TURN_CLOSE: &str = "<|im_end|>";
 
-/// ChatML with an optional system turn.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One turn of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChatMessage<'a> {
+    /// `system`, `user` or `assistant`.
+    pub role: &'a str,
+    /// Its text.
+    pub content: &'a str,
+}
+
+/// Writes the turns of a chat in the form that a model was trained on.
+pub trait ChatRenderer: fmt::Debug + Send + Sync {
+    /// The turns; with `open_answer` also what comes before the assistant's next words.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the template refuses the turns.
+    fn render(&self, messages: &[ChatMessage<'_>], open_answer: bool) -> Result<String, CoreError>;
+
+    /// The token that ends the assistant's turn; generation stops at it.
+    fn turn_close(&self) -> &str;
+}
+
+/// ChatML, the form of the embedded task.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChatMl;
+
+impl ChatRenderer for ChatMl {
+    fn render(&self, messages: &[ChatMessage<'_>], open_answer: bool) -> Result<String, CoreError> {
+        let turns = messages.iter().map(|message| {
+            let ChatMessage { role, content } = message;
+            format!("{TURN_OPEN}{role}\n{content}{TURN_CLOSE}\n")
+        });
+        let answer = open_answer.then(|| format!("{TURN_OPEN}assistant\n"));
+        Ok(turns.chain(answer).collect())
+    }
+
+    fn turn_close(&self) -> &str {
+        TURN_CLOSE
+    }
+}
+
+/// Prompts and completions of one policy.
+#[derive(Debug, Clone)]
 pub struct ChatTemplate {
-    /// Text of the system turn; none is written if absent.
-    #[serde(default)]
-    pub system: Option<String>,
+    renderer: Arc<dyn ChatRenderer>,
+    system: Option<String>,
+}
+
+impl Default for ChatTemplate {
+    /// ChatML without a system turn.
+    fn default() -> Self {
+        Self::new(ChatMl, None)
+    }
 }
 
 impl ChatTemplate {
+    /// Prompts in the form of `renderer`, with a system turn if there is a text for it.
+    pub fn new(renderer: impl ChatRenderer + 'static, system: Option<String>) -> Self {
+        Self {
+            renderer: Arc::new(renderer),
+            system,
+        }
+    }
+
     /// The prompt of `question`, up to and including the opening of the assistant's turn.
     ///
     /// `control` of `None` renders the prompt of a model without control tokens.
-    pub fn prompt(&self, question: &str, control: Option<ControlToken>) -> String {
-        let system = match &self.system {
-            Some(text) => format!("{TURN_OPEN}system\n{text}{TURN_CLOSE}\n"),
-            None => String::new(),
-        };
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the template fails.
+    pub fn prompt(
+        &self,
+        question: &str,
+        control: Option<ControlToken>,
+    ) -> Result<String, CoreError> {
         let control = control.map_or_else(String::new, |token| format!(" {token}"));
-        format!(
-            "{system}{TURN_OPEN}user\n{INSTRUCTION}\n{question}{control}{TURN_CLOSE}\n\
-             {TURN_OPEN}assistant\n"
-        )
+        let user = format!("{INSTRUCTION}\n{question}{control}");
+        let system = self.system.as_deref().map(|content| ChatMessage {
+            role: "system",
+            content,
+        });
+        let user = ChatMessage {
+            role: "user",
+            content: &user,
+        };
+        let messages: Vec<_> = system.into_iter().chain([user]).collect();
+        self.renderer.render(&messages, true)
     }
 
     /// The completion: mirrored level, think text, visible answer, end of turn.
     ///
     /// `level` of `None` renders the completion of a model without control tokens.
-    pub fn completion(
-        &self,
-        level: Option<crate::KeepLevel>,
-        think: &str,
-        visible: &str,
-    ) -> String {
+    pub fn completion(&self, level: Option<KeepLevel>, think: &str, visible: &str) -> String {
         let mirror = level.map_or_else(String::new, |level| {
             format!("{}\n", ControlToken::Level(level))
         });
-        format!("{mirror}{THINK_OPEN}\n{think}\n{THINK_CLOSE}\n{visible}{TURN_CLOSE}")
+        let close = self.renderer.turn_close();
+        format!("{mirror}{THINK_OPEN}\n{think}\n{THINK_CLOSE}\n{visible}{close}")
+    }
+
+    /// The token that ends the assistant's turn; generation stops at it.
+    pub fn turn_close(&self) -> &str {
+        self.renderer.turn_close()
     }
 }
 
@@ -72,7 +139,8 @@ mod tests {
         let chat = ChatTemplate::default();
         let level = KeepLevel::ALL[1];
         assert_eq!(
-            chat.prompt("How many?", Some(ControlToken::Policy)),
+            chat.prompt("How many?", Some(ControlToken::Policy))
+                .unwrap(),
             "<|im_start|>user\nPlease reason step by step, and put your final answer within \
              \\boxed{}.\nHow many? <COMP_POLICY><|im_end|>\n<|im_start|>assistant\n"
         );
@@ -80,5 +148,12 @@ mod tests {
             chat.completion(Some(level), "so $1$", "\\boxed{1}"),
             "<COMP_40>\n<think>\nso $1$\n</think>\n\\boxed{1}<|im_end|>"
         );
+    }
+
+    #[test]
+    fn a_system_turn_comes_first() {
+        let chat = ChatTemplate::new(ChatMl, Some("Be brief.".to_owned()));
+        let prompt = chat.prompt("How many?", None).unwrap();
+        assert!(prompt.starts_with("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n"));
     }
 }

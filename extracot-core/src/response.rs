@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::prompt::{THINK_CLOSE, THINK_OPEN, TURN_CLOSE};
+use crate::prompt::{THINK_CLOSE, THINK_OPEN};
 use crate::{ControlToken, CoreError, Tokenizer};
 
 /// Whether the think text was opened and closed.
@@ -45,12 +45,13 @@ pub struct ResponseParser {
 }
 
 impl ResponseParser {
-    /// Looks the markers up once.
+    /// Looks the markers up once; `turn_close` is the token that ends a turn
+    /// ([`crate::ChatTemplate::turn_close`]).
     ///
     /// # Errors
     ///
     /// [`CoreError::MissingToken`] names the first marker that the vocabulary lacks.
-    pub fn try_new(tokenizer: &dyn Tokenizer) -> Result<Self, CoreError> {
+    pub fn try_new(tokenizer: &dyn Tokenizer, turn_close: &str) -> Result<Self, CoreError> {
         let id = |token: &str| {
             tokenizer
                 .token_id(token)
@@ -66,7 +67,7 @@ impl ResponseParser {
             control_ids,
             think_open: id(THINK_OPEN)?,
             think_close: id(THINK_CLOSE)?,
-            turn_close: id(TURN_CLOSE)?,
+            turn_close: id(turn_close)?,
         })
     }
 
@@ -133,10 +134,11 @@ fn trim_newlines<'a>(tokenizer: &dyn Tokenizer, mut ids: &'a [u32]) -> &'a [u32]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompt::TURN_CLOSE;
     use crate::{ByteTokenizer, KeepLevel};
 
     fn parse(text: &str) -> Response {
-        let parser = ResponseParser::try_new(&ByteTokenizer).unwrap();
+        let parser = ResponseParser::try_new(&ByteTokenizer, TURN_CLOSE).unwrap();
         parser.parse(&ByteTokenizer, &ByteTokenizer.encode(text))
     }
 

@@ -54,6 +54,8 @@ impl SamplingParams {
 pub enum FinishReason {
     /// The model ended its turn.
     EndToken,
+    /// A stop string came up.
+    StopString,
     /// The limit was reached.
     MaxTokens,
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
+use extracot_core::Seed;
 use extracot_core::jsonl::write_atomic;
 use serde::Serialize;
 
 use crate::weights::{WEIGHTS, load_folder, save_weights};
-use crate::{Decoder, DecoderConfig, HfTokenizer, ModelError};
+use crate::{CausalLm, Decoder, DecoderConfig, HfTokenizer, ModelError};
 
 /// Writes `value` as pretty JSON.
 ///
@@ -74,6 +75,22 @@ impl PolicyCheckpoint {
             config,
             tokenizer,
         })
+    }
+
+    /// Gives the model the control tokens and think tags that its tokenizer lacks. Spare rows of the
+    /// embedding are used where there are some, else the table grows; the new rows are drawn like
+    /// trained ones ([`crate::init::draw_new_rows`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Tokenizer`] if the tokenizer cannot hold them.
+    pub fn with_control_tokens(mut self, seed: Seed) -> Result<Self, ModelError> {
+        let n_trained = self.tokenizer.vocab_size().min(self.config.vocab_size);
+        let new_ids = self.tokenizer.add_control_tokens()?;
+        let seed = seed.derive("control-tokens", 0);
+        self.model = self.model.with_new_tokens(&new_ids, n_trained, seed);
+        self.config.vocab_size = self.model.vocab_size();
+        Ok(self)
     }
 
     /// Writes a model folder.

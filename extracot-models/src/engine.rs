@@ -5,7 +5,7 @@ use std::thread;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_core::{
-    FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed,
+    FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
 };
 
 use crate::sampling::{sample_token, uniform};
@@ -16,14 +16,56 @@ const PAD: i32 = 0;
 /// Finished rows are dropped from the batch once at most this share of it is still running.
 const COMPACT_BELOW: f64 = 0.7;
 
+/// Where generation of a row ends before its limit.
+#[derive(Clone, Default)]
+pub struct StopRule<'a> {
+    /// After one of these ids.
+    pub ids: Vec<u32>,
+    /// After the token with which one of these strings is complete; the tokenizer reads them.
+    pub strings: Option<(&'a [String], &'a dyn Tokenizer)>,
+}
+
+impl std::fmt::Debug for StopRule<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StopRule")
+            .field("ids", &self.ids)
+            .field("strings", &self.strings.map(|(strings, _)| strings))
+            .finish()
+    }
+}
+
+impl StopRule<'_> {
+    /// After one id.
+    pub fn at(id: u32) -> Self {
+        Self {
+            ids: vec![id],
+            strings: None,
+        }
+    }
+
+    /// Why a row ends with its last token, if it does.
+    fn check(&self, token_ids: &[u32]) -> Option<FinishReason> {
+        if token_ids.last().is_some_and(|id| self.ids.contains(id)) {
+            return Some(FinishReason::EndToken);
+        }
+        let (strings, tokenizer) = self.strings?;
+        let longest = strings.iter().map(String::len).max()?;
+        // A token has at least a byte, but for pieces of a character.
+        let tail = &token_ids[token_ids.len().saturating_sub(longest + 4)..];
+        let text = tokenizer.decode(tail);
+        let is_complete = strings.iter().any(|stop| text.contains(stop.as_str()));
+        is_complete.then_some(FinishReason::StopString)
+    }
+}
+
 /// Samples from a model on this machine.
 pub struct LocalEngine<'a, M> {
     /// The model, without autodiff.
     pub model: &'a M,
     /// The model's device, without autodiff.
     pub device: &'a Device,
-    /// Generation of a row stops at this id.
-    pub stop_id: u32,
+    /// Where a row ends, besides its limit.
+    pub stop: StopRule<'a>,
     /// Rows decoded together.
     pub batch_rows: usize,
     /// Batches decoded side by side; no result depends on it.
@@ -35,7 +77,7 @@ pub struct LocalEngine<'a, M> {
 impl<M> std::fmt::Debug for LocalEngine<'_, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalEngine")
-            .field("stop_id", &self.stop_id)
+            .field("stop", &self.stop)
             .field("batch_rows", &self.batch_rows)
             .field("n_workers", &self.n_workers)
             .finish_non_exhaustive()
@@ -244,9 +286,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             })?;
             row.token_ids.push(token.id);
             row.logprobs.push(token.logprob);
-            if token.id == self.stop_id {
-                row.finish = Some(FinishReason::EndToken);
-            }
+            row.finish = self.stop.check(&row.token_ids);
         }
         Ok(())
     }

@@ -89,6 +89,32 @@ impl HfTokenizer {
         self.inner.add_tokens(&added);
     }
 
+    /// Adds the control tokens and think tags that are missing, as ordinary tokens: decoding never
+    /// strips them. Returns the ids of the new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Tokenizer`] if one of them is not a single id afterwards.
+    pub fn add_control_tokens(&mut self) -> Result<Vec<u32>, ModelError> {
+        let think = [THINK_OPEN, THINK_CLOSE].map(str::to_owned);
+        let tokens = ControlToken::ALL.map(|token| token.to_string());
+        let tokens: Vec<String> = think.into_iter().chain(tokens).collect();
+        let is_missing = |token: &&String| self.token_id(token).is_none();
+        let missing: Vec<String> = tokens.iter().filter(is_missing).cloned().collect();
+        self.add_tokens(missing.iter().cloned());
+        for token in &tokens {
+            if self.token_id(token).map(|id| vec![id]) != Some(self.encode(token)) {
+                return Err(tokenizer_error(format!(
+                    "`{token}` is not read as one token"
+                )));
+            }
+        }
+        Ok(missing
+            .iter()
+            .filter_map(|token| self.token_id(token))
+            .collect())
+    }
+
     /// Entries, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -139,7 +139,8 @@ mod tests {
         assert_eq!(drawn(Some(2), 1.0), ([0, 571, 0, 429], 571.0));
         // 0.4 alone is short of 0.5, 0.7 is not.
         assert_eq!(drawn(None, 0.5), ([0, 571, 0, 429], 571.0));
-        assert_eq!(drawn(None, 0.75), ([0, 444, 223, 333], 444.0));
+        // 4/9, 3/9 and 2/9, drawn in this order.
+        assert_eq!(drawn(None, 0.75), ([0, 444, 222, 334], 444.0));
         // Of the two that are left the first has 4/7.
         assert_eq!(drawn(Some(2), 0.5), ([0, 1000, 0, 0], 1000.0));
         assert_eq!(drawn(Some(0), 0.0), ([0, 1000, 0, 0], 1000.0));

@@ -2,8 +2,8 @@
 
 use extracot_core::report::EvalRecord;
 use extracot_core::{
-    AnswerVerifier, ChatTemplate, ControlToken, Problem, Prompt, Response, ResponseParser, Rollout,
-    RolloutEngine, SamplingParams, Seed, Tokenizer, Verdict,
+    AnswerVerifier, ChatTemplate, ControlToken, CoreError, Problem, Prompt, Response,
+    ResponseParser, Rollout, RolloutEngine, SamplingParams, Seed, Tokenizer, Verdict,
 };
 
 use crate::TrainError;
@@ -39,12 +39,20 @@ pub struct JudgedRollout {
 
 impl TaskContext<'_> {
     /// The prompt of a problem under a control token (`None`: a model without control tokens).
-    pub fn prompt(&self, problem: &Problem, control: Option<ControlToken>) -> Prompt {
-        let text = self.chat.prompt(&problem.question, control);
-        Prompt {
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the chat template fails.
+    pub fn prompt(
+        &self,
+        problem: &Problem,
+        control: Option<ControlToken>,
+    ) -> Result<Prompt, CoreError> {
+        let text = self.chat.prompt(&problem.question, control)?;
+        Ok(Prompt {
             id: problem.id.clone(),
             token_ids: self.tokenizer.encode(&text),
-        }
+        })
     }
 
     /// Takes a rollout apart and judges its visible answer.
@@ -75,7 +83,7 @@ where
     let prompts: Vec<_> = problems
         .iter()
         .map(|p| context.prompt(p, control))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let groups = engine.rollout(&prompts, params, seed)?;
     let mut records = Vec::with_capacity(groups.len() * params.group_size);
     for (problem, group) in problems.iter().zip(&groups) {

@@ -8,7 +8,7 @@ use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
 use extracot_core::{
     ControlToken, CoreError, KeepLevel, Problem, RolloutEngine, SamplingParams, Seed,
 };
-use extracot_models::{CausalLm, LocalEngine};
+use extracot_models::{CausalLm, LocalEngine, StopRule};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -156,13 +156,13 @@ pub fn train_policy<M: CausalLm + Sync>(
         let prompts: Vec<_> = chosen
             .iter()
             .map(|p| context.prompt(&p.problem, Some(ControlToken::Policy)))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let rollout_seed = seed.derive("rollout", step as u64);
         let behavior = model.valid();
         let engine = LocalEngine {
             model: &behavior,
             device: &inner_device,
-            stop_id: context.parser.turn_close(),
+            stop: StopRule::at(context.parser.turn_close()),
             batch_rows: config.batch_rows,
             n_workers: config.n_shards,
             progress: &|_, _| {},

@@ -6,9 +6,11 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use burn::tensor::Device;
-use extracot_core::{FinishReason, Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed};
+use extracot_core::{
+    FinishReason, Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
+};
 use extracot_models::init::randomize;
-use extracot_models::{Decoder, DecoderConfig, DecoderSize, LocalEngine};
+use extracot_models::{Decoder, DecoderConfig, DecoderSize, LocalEngine, StopRule};
 use extracot_train::batch::{Sequence, TokenBatch, completion_logprobs};
 
 const VOCAB: usize = 50;
@@ -46,7 +48,7 @@ fn rollout(batch_rows: usize, n_workers: usize, params: &SamplingParams) -> Vec<
     let engine = LocalEngine {
         model: &model,
         device: &device,
-        stop_id: STOP,
+        stop: StopRule::at(STOP),
         batch_rows,
         n_workers,
         progress: &|_, _| {},
@@ -107,7 +109,7 @@ fn workers_decode_side_by_side() {
     let engine = LocalEngine {
         model: &model,
         device: &device,
-        stop_id: STOP,
+        stop: StopRule::at(STOP),
         batch_rows: 9,
         n_workers: 2,
         progress: &wait,
@@ -134,6 +136,55 @@ fn rows_end_at_the_stop_token_or_at_the_limit_and_groups_keep_their_prompts() {
         let order: Vec<_> = group.rollouts.iter().map(|r| r.sample_idx).collect();
         assert_eq!(order, [0, 1, 2]);
         assert_ne!(group.rollouts[0].token_ids, group.rollouts[1].token_ids);
+    }
+}
+
+#[test]
+fn a_row_ends_with_the_token_that_completes_a_stop_string() {
+    /// Every id is a letter.
+    struct Letters;
+    impl Tokenizer for Letters {
+        fn encode(&self, text: &str) -> Vec<u32> {
+            text.bytes().map(|byte| u32::from(byte - b'A')).collect()
+        }
+        fn decode(&self, ids: &[u32]) -> String {
+            let letter = |id: &u32| char::from(b'A' + *id as u8);
+            ids.iter().map(letter).collect()
+        }
+        fn token_id(&self, _token: &str) -> Option<u32> {
+            None
+        }
+    }
+    let device = Device::flex();
+    let model = decoder(&device);
+    let rollout = |stop: StopRule<'_>| {
+        let engine = LocalEngine {
+            model: &model,
+            device: &device,
+            stop,
+            batch_rows: 64,
+            n_workers: 1,
+            progress: &|_, _| {},
+        };
+        engine.rollout(&prompts(), &params(1.0), Seed(3)).unwrap()
+    };
+    let free = rollout(StopRule::default());
+    let text = Letters.decode(&free[0].rollouts[0].token_ids);
+    assert_eq!(text.len(), 60);
+    // What stands in the middle of one sample ends it there, and others only if they have it.
+    let strings = [text[20..23].to_owned(), "no such text".to_owned()];
+    let first = text.find(&strings[0]).unwrap() + 3;
+    let stopped = rollout(StopRule {
+        ids: vec![],
+        strings: Some((&strings, &Letters)),
+    });
+    let sample = &stopped[0].rollouts[0];
+    assert_eq!(sample.finish, FinishReason::StopString);
+    assert_eq!(sample.token_ids, free[0].rollouts[0].token_ids[..first]);
+    let others = free.iter().zip(&stopped).skip(1);
+    for (free, stopped) in others.flat_map(|(a, b)| a.rollouts.iter().zip(&b.rollouts)) {
+        let has_it = Letters.decode(&free.token_ids).contains(&strings[0]);
+        assert_eq!(stopped.finish == FinishReason::StopString, has_it);
     }
 }
 

@@ -114,8 +114,8 @@ impl AdvantageEstimator for Shuffled {
 fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
     let device = Device::flex();
     let autodiff = device.clone().autodiff();
-    let parser = ResponseParser::try_new(&TableTokenizer).unwrap();
     let chat = ChatTemplate::default();
+    let parser = ResponseParser::try_new(&TableTokenizer, chat.turn_close()).unwrap();
     let context = TaskContext {
         tokenizer: &TableTokenizer,
         chat: &chat,

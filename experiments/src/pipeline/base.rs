@@ -87,10 +87,16 @@ fn drop_long_problems(pipeline: &mut Pipeline, base: &StageFolder) -> Result<()>
         &mut problems.evaluation,
     ] {
         let n_before = set.len();
-        set.retain(|problem| {
-            let control = Some(ControlToken::Policy);
-            policy.context().prompt(problem, control).token_ids.len() <= room
-        });
+        let mut fitting = Vec::with_capacity(n_before);
+        for problem in std::mem::take(set) {
+            let prompt = policy
+                .context()
+                .prompt(&problem, Some(ControlToken::Policy))?;
+            if prompt.token_ids.len() <= room {
+                fitting.push(problem);
+            }
+        }
+        *set = fitting;
         n_dropped += n_before - set.len();
         if set.is_empty() {
             bail!(
@@ -226,8 +232,9 @@ pub fn train_base(
         tokenizer: &tokenizer,
     };
     let example = |item: &WordProblem| builder.plain(&item.problem, &item.think, &item.visible);
+    let worked_examples = worked.iter().map(example).collect::<Result<Vec<_>, _>>()?;
     let (fitting, too_long): (Vec<SftExample>, Vec<SftExample>) =
-        worked.iter().map(example).partition(|example| {
+        worked_examples.into_iter().partition(|example| {
             example.prompt_ids.len() + example.completion_ids.len()
                 <= decoder.max_position_embeddings
         });
@@ -252,7 +259,7 @@ pub fn train_base(
             continue;
         }
         let draw = |progress: f64, seed: Seed| match fitting.len() {
-            0 => Ok(example(&pretraining_example(part, progress, seed))),
+            0 => Ok(example(&pretraining_example(part, progress, seed))?),
             n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
         };
         let bar = Progress::new(name, part.sft.n_steps, "steps", quiet);
@@ -287,13 +294,11 @@ pub fn train_base(
 
 fn train_tokenizer(items: &[WordProblem], config: &BaseConfig) -> Result<HfTokenizer> {
     let chat = ChatTemplate::default();
-    let texts: Vec<String> = items
-        .iter()
-        .flat_map(|item| {
-            let prompt = chat.prompt(&item.problem.question, None);
-            [prompt, item.think.clone(), item.visible.clone()]
-        })
-        .collect();
+    let mut texts = Vec::with_capacity(3 * items.len());
+    for item in items {
+        texts.push(chat.prompt(&item.problem.question, None)?);
+        texts.extend([item.think.clone(), item.visible.clone()]);
+    }
     Ok(HfTokenizer::train(
         texts.iter().map(String::as_str),
         config.vocab_size,

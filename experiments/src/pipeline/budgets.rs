@@ -63,7 +63,7 @@ pub fn measure_budgets(
             let prompts: Vec<_> = problems
                 .iter()
                 .map(|p| context.prompt(p, Some(control)))
-                .collect();
+                .collect::<Result<_, _>>()?;
             let seed = pipeline.seed.derive(name, u64::from(level.percent()));
             let groups = pipeline.rollout(&policy, &prompts, &params, seed, &progress)?;
             for ((problem, group), measured) in problems.iter().zip(&groups).zip(&mut measured) {
@@ -138,7 +138,7 @@ fn add_other_references(
     let prompts: Vec<_> = missing
         .iter()
         .map(|idx| context.prompt(&problems[*idx], None))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let progress = pipeline.progress("reference lengths", prompts.len(), "problems");
     let seed = pipeline.seed.derive("reference lengths", 0);
     let groups = pipeline.rollout(

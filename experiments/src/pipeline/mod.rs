@@ -19,7 +19,7 @@ use extracot_core::{
     ChatTemplate, Prompt, ResponseParser, RolloutEngine, RolloutGroup, SamplingParams, Seed,
 };
 use extracot_models::checkpoint::save_json;
-use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint};
+use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint, StopRule};
 use extracot_train::evaluate::TaskContext;
 
 pub use arms::{
@@ -74,10 +74,11 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn new(checkpoint: PolicyCheckpoint) -> Result<Self> {
-        let parser = ResponseParser::try_new(&checkpoint.tokenizer)?;
+        let chat = ChatTemplate::default();
+        let parser = ResponseParser::try_new(&checkpoint.tokenizer, chat.turn_close())?;
         Ok(Self {
             checkpoint,
-            chat: ChatTemplate::default(),
+            chat,
             parser,
         })
     }
@@ -135,7 +136,7 @@ impl Pipeline {
         LocalEngine {
             model: &policy.checkpoint.model,
             device: &self.device,
-            stop_id: policy.parser.turn_close(),
+            stop: StopRule::at(policy.parser.turn_close()),
             batch_rows: self.config.decode.batch_rows,
             n_workers: self.n_workers,
             progress: report,

@@ -214,8 +214,8 @@ fn queues(
             .fixed
             .entry(level)
             .or_default()
-            .push(example(ControlToken::Level(level)));
-        let policy_example = example(ControlToken::Policy);
+            .push(example(ControlToken::Level(level))?);
+        let policy_example = example(ControlToken::Policy)?;
         if measured.get(&trace.problem.id) == Some(&level) {
             queues.policy_measured.push(policy_example.clone());
         }

@@ -34,7 +34,7 @@ pub fn collect_traces(pipeline: &Pipeline, base: &StageFolder) -> Result<StageFo
             .train
             .iter()
             .map(|p| context.prompt(p, None))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let progress = pipeline.progress("traces", prompts.len(), "problems");
         let seed = pipeline.seed.derive("traces", 0);
         let groups = pipeline.rollout(
@@ -67,7 +67,7 @@ pub fn collect_traces(pipeline: &Pipeline, base: &StageFolder) -> Result<StageFo
                 (Verdict::NoAnswer, _) => "base without an answer",
                 (Verdict::Undecided(_), _) => "base undecided",
             };
-            match worked_trace(pipeline, &policy, problem) {
+            match worked_trace(pipeline, &policy, problem)? {
                 Some(trace) => {
                     count(&format!("{reason}, worked solution used"));
                     traces.push(trace);
@@ -84,12 +84,16 @@ pub fn collect_traces(pipeline: &Pipeline, base: &StageFolder) -> Result<StageFo
 }
 
 /// The worked solution of a problem of a file, unless it does not fit the model.
-fn worked_trace(pipeline: &Pipeline, policy: &Policy, problem: &Problem) -> Option<ReasoningTrace> {
-    let think = problem
-        .solution
-        .as_ref()
-        .filter(|_| pipeline.problems.from_file)?
-        .trim();
+fn worked_trace(
+    pipeline: &Pipeline,
+    policy: &Policy,
+    problem: &Problem,
+) -> Result<Option<ReasoningTrace>> {
+    let solution = problem.solution.as_ref();
+    let Some(think) = solution.filter(|_| pipeline.problems.from_file) else {
+        return Ok(None);
+    };
+    let think = think.trim();
     let visible = visible_answer(&problem.answer);
     let context = policy.context();
     let builder = SftBuilder {
@@ -97,12 +101,13 @@ fn worked_trace(pipeline: &Pipeline, policy: &Policy, problem: &Problem) -> Opti
         tokenizer: context.tokenizer,
     };
     let full = KeepLevel::FULL;
-    let example = builder.controlled(problem, ControlToken::Level(full), full, think, &visible);
+    let example = builder.controlled(problem, ControlToken::Level(full), full, think, &visible)?;
     let n_tokens = example.prompt_ids.len() + example.completion_ids.len();
-    (n_tokens <= policy.checkpoint.config.max_position_embeddings).then(|| ReasoningTrace {
+    let fits = n_tokens <= policy.checkpoint.config.max_position_embeddings;
+    Ok(fits.then(|| ReasoningTrace {
         problem: problem.clone(),
         think: think.to_owned(),
         visible,
         think_tokens: policy.checkpoint.tokenizer.n_tokens(think),
-    })
+    }))
 }

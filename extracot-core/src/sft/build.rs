@@ -1,7 +1,7 @@
 //! Trace + compressed think text + control token -> [`SftExample`].
 
 use super::SftExample;
-use crate::{ChatTemplate, ControlToken, KeepLevel, Problem, Tokenizer};
+use crate::{ChatTemplate, ControlToken, CoreError, KeepLevel, Problem, Tokenizer};
 
 /// Renders and tokenizes training sequences; prompts come from the same [`ChatTemplate`] that
 /// rollouts and evaluation use.
@@ -24,6 +24,10 @@ impl std::fmt::Debug for SftBuilder<'_> {
 impl SftBuilder<'_> {
     /// A sequence in which the model repeats the level that `control` asks for, or, for
     /// [`ControlToken::Policy`], writes `level` as its own choice.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the chat template fails.
     pub fn controlled(
         &self,
         problem: &Problem,
@@ -31,17 +35,26 @@ impl SftBuilder<'_> {
         level: KeepLevel,
         think: &str,
         visible: &str,
-    ) -> SftExample {
-        let prompt = self.chat.prompt(&problem.question, Some(control));
+    ) -> Result<SftExample, CoreError> {
+        let prompt = self.chat.prompt(&problem.question, Some(control))?;
         let completion = self.chat.completion(Some(level), think, visible);
-        self.example(problem, Some((control, level)), &prompt, &completion)
+        Ok(self.example(problem, Some((control, level)), &prompt, &completion))
     }
 
     /// A sequence without control tokens, for the base model.
-    pub fn plain(&self, problem: &Problem, think: &str, visible: &str) -> SftExample {
-        let prompt = self.chat.prompt(&problem.question, None);
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the chat template fails.
+    pub fn plain(
+        &self,
+        problem: &Problem,
+        think: &str,
+        visible: &str,
+    ) -> Result<SftExample, CoreError> {
+        let prompt = self.chat.prompt(&problem.question, None)?;
         let completion = self.chat.completion(None, think, visible);
-        self.example(problem, None, &prompt, &completion)
+        Ok(self.example(problem, None, &prompt, &completion))
     }
 
     fn example(
@@ -81,14 +94,16 @@ mod tests {
             difficulty: None,
         };
         let level = KeepLevel::ALL[0];
-        let example = builder.controlled(&problem, ControlToken::Policy, level, "t", "4");
+        let example = builder
+            .controlled(&problem, ControlToken::Policy, level, "t", "4")
+            .unwrap();
         let prompt = ByteTokenizer.decode(&example.prompt_ids);
         assert!(prompt.contains("2+2? <COMP_POLICY><|im_end|>"), "{prompt}");
         let completion = ByteTokenizer.decode(&example.completion_ids);
         assert_eq!(completion, "<COMP_20>\n<think>\nt\n</think>\n4<|im_end|>");
         assert!(
             !ByteTokenizer
-                .decode(&builder.plain(&problem, "t", "4").prompt_ids)
+                .decode(&builder.plain(&problem, "t", "4").unwrap().prompt_ids)
                 .contains("COMP")
         );
     }

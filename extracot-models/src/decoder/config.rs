@@ -73,17 +73,18 @@ pub struct DecoderConfig {
     other: Map<String, Value>,
 }
 
-/// Keys of what this decoder does not compute, with the one value that means "off" besides null.
-const REFUSED: [(&str, &str); 9] = [
-    ("num_experts", "0"),
-    ("num_local_experts", "0"),
-    ("n_routed_experts", "0"),
-    ("mlp_bias", "false"),
-    ("use_sliding_window", "false"),
-    ("partial_rotary_factor", "1.0"),
-    ("quantization_config", ""),
-    ("logit_scale", "1.0"),
-    ("final_logit_softcapping", ""),
+/// Keys of what this decoder does not compute, with the number that means "off"; null and false do
+/// too.
+const REFUSED: [(&str, f64); 9] = [
+    ("num_experts", 0.0),
+    ("num_local_experts", 0.0),
+    ("n_routed_experts", 0.0),
+    ("mlp_bias", 0.0),
+    ("use_sliding_window", 0.0),
+    ("partial_rotary_factor", 1.0),
+    ("quantization_config", 0.0),
+    ("logit_scale", 1.0),
+    ("final_logit_softcapping", 0.0),
 ];
 
 impl DecoderConfig {
@@ -191,10 +192,10 @@ impl TryFrom<Map<String, Value>> for DecoderConfig {
             return refuse("model_type", &model_type, allowed);
         };
         for (key, off) in REFUSED {
-            match keys.get(key) {
-                None | Some(Value::Null) => {}
-                Some(found) if found.to_string() == off => {}
-                Some(found) => return refuse(key, found, "absent: it is not supported"),
+            let found = keys.get(key).unwrap_or(&Value::Null);
+            let is_off = matches!(found, Value::Null | Value::Bool(false));
+            if !is_off && found.as_f64() != Some(off) {
+                return refuse(key, found, "absent: it is not supported");
             }
         }
         let act: String = optional(&keys, "hidden_act")?.unwrap_or_else(|| "silu".to_owned());
@@ -251,7 +252,8 @@ impl TryFrom<Map<String, Value>> for DecoderConfig {
 
 impl From<DecoderConfig> for Map<String, Value> {
     fn from(config: DecoderConfig) -> Self {
-        let is_pangu = config.other("model_type") == Some(&json!("PanguEmbedded"));
+        let model_type = config.other("model_type").and_then(Value::as_str);
+        let is_pangu = model_type == Some("PanguEmbedded");
         let mut keys = as_map(json!({
             "vocab_size": config.vocab_size,
             "hidden_size": config.hidden_size,

@@ -122,15 +122,36 @@ impl Decoder {
         }
     }
 
-    /// Draws the embeddings of new tokens, and with a tied head their outputs, like those of trained
-    /// tokens: see [`draw_new_rows`].
+    /// Draws the embeddings and the outputs of new tokens like those of trained tokens: see
+    /// [`draw_new_rows`]. Ids beyond the last row make the table and an untied head grow.
+    ///
+    /// # Panics
+    ///
+    /// If `n_trained` is 0 or exceeds the rows.
     #[must_use]
     pub fn with_new_tokens(mut self, ids: &[u32], n_trained: usize, seed: Seed) -> Self {
+        let n_needed = ids.iter().max().map_or(0, |id| *id as usize + 1);
+        let n_rows = n_needed.max(self.shape.vocab_size);
+        let drawn = |weight: Tensor<2>, seed: Seed| {
+            let [n_old, d_model] = weight.dims();
+            let device = weight.device();
+            let added = Tensor::zeros([n_rows - n_old, d_model], (&device, weight.dtype()));
+            let weight = match n_rows == n_old {
+                true => weight,
+                false => Tensor::cat(vec![weight, added], 0),
+            };
+            draw_new_rows(weight, ids, n_trained, seed)
+        };
         let embedding = &mut self.model.embed_tokens;
-        embedding.weight = embedding
-            .weight
-            .clone()
-            .map(|weight| draw_new_rows(weight, ids, n_trained, seed));
+        let weight = embedding.weight.clone();
+        embedding.weight = weight.map(|weight| drawn(weight, seed));
+        if let Some(head) = &mut self.lm_head {
+            let seed = seed.derive("lm_head", 0);
+            let weight = head.weight.clone();
+            // A linear layer of burn has its outputs as columns.
+            head.weight = weight.map(|weight| drawn(weight.transpose(), seed).transpose());
+        }
+        self.shape.vocab_size = n_rows;
         self
     }
 

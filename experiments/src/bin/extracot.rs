@@ -1,0 +1,28 @@
+//! The stage command line of extracot.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use experiments::cli::exit_code;
+use experiments::commands::{generate, score};
+
+/// Extra-CoT by stages: what the ablation binaries run whole, one step at a time.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Generate(generate::Generate),
+    Score(score::Score),
+}
+
+fn main() -> ExitCode {
+    exit_code(match &Arguments::parse().command {
+        Command::Generate(arguments) => generate::run(arguments),
+        Command::Score(arguments) => score::run(arguments),
+    })
+}

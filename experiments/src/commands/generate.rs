@@ -1,0 +1,183 @@
+//! `extracot generate`: completions of prompts or questions.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use extracot_core::{
+    ControlToken, FinishReason, KeepLevel, Prompt, RolloutEngine, SamplingParams, Seed, Tokenizer,
+};
+use extracot_models::{CausalLm, LocalEngine, StopRule};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::model::LoadedModel;
+use super::{RowArguments, rows};
+use crate::progress::Progress;
+
+/// Completes prompts: greedy, or sampled at a temperature.
+///
+/// Reads {"id", "input_ids"}, {"id", "prompt"} or {"id", "question"}; a question is put into the
+/// model's chat template with the instruction to reason and the control token of --ratio. Writes
+/// {"id", "output_ids", "text", "finish_reason", "control"}; control is the control token that the
+/// completion begins with, text is null if the folder has no tokenizer.
+#[derive(Debug, Args)]
+pub struct Generate {
+    #[command(flatten)]
+    rows: RowArguments,
+    /// Budget to ask for in questions: 20, 40, 60, 80, 100, policy or none
+    #[arg(long, default_value = "none", value_parser = parse_ratio)]
+    ratio: Ratio,
+    /// Tokens after which a completion is cut
+    #[arg(long, default_value_t = 512)]
+    max_new_tokens: usize,
+    /// 0 takes the most likely token each time
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f64,
+    /// Draw from so many most likely tokens only
+    #[arg(long)]
+    top_k: Option<usize>,
+    /// Draw from the most likely tokens that have this probability together only
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+    /// Text at which a completion ends (repeatable)
+    #[arg(long = "stop", value_name = "TEXT")]
+    stop: Vec<String>,
+    /// System turn of questions
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Rows decoded together
+    #[arg(long, default_value_t = 16)]
+    batch_rows: usize,
+    /// Root of all random streams: the same seed gives the same samples on CPU
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The value of `--ratio`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ratio(Option<ControlToken>);
+
+fn parse_ratio(text: &str) -> Result<Ratio, String> {
+    let level = |text: &str| {
+        let percent: i64 = text.parse().ok()?;
+        KeepLevel::try_new(percent).ok().map(ControlToken::Level)
+    };
+    match text {
+        "none" => Ok(Ratio(None)),
+        "policy" => Ok(Ratio(Some(ControlToken::Policy))),
+        text => level(text)
+            .map(|token| Ratio(Some(token)))
+            .ok_or_else(|| "known are 20, 40, 60, 80, 100, policy and none".to_owned()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    id: Value,
+    input_ids: Option<Vec<u32>>,
+    prompt: Option<String>,
+    question: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Completion<'a> {
+    id: &'a Value,
+    output_ids: &'a [u32],
+    text: Option<String>,
+    finish_reason: FinishReason,
+    control: Option<ControlToken>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// If the model, an input row or an argument cannot be used, by file and line, or the output cannot
+/// be written.
+pub fn run(arguments: &Generate) -> Result<()> {
+    let common = &arguments.rows;
+    let device = common.device()?;
+    let input: Vec<(usize, Row)> = rows::read(&common.input)?;
+    rows::check_ids(
+        &common.input,
+        input.iter().map(|(line, row)| (*line, &row.id)),
+    )?;
+    if !(0.0..=1.0).contains(&arguments.top_p) || arguments.temperature < 0.0 {
+        bail!("--top-p has to be from 0 to 1 and --temperature at least 0");
+    }
+    let model = LoadedModel::load(&common.model, arguments.system.clone(), &device)?;
+    let prompts = input
+        .iter()
+        .map(|(line, row)| {
+            prompt(row, arguments.ratio, &model)
+                .with_context(|| format!("{}:{line}", common.input.display()))
+        })
+        .collect::<Result<Vec<Prompt>>>()?;
+
+    let progress = Progress::new("generate", prompts.len(), "rows", common.quiet);
+    let strings = match (&arguments.stop[..], &model.tokenizer) {
+        ([], _) => None,
+        (strings, Some(tokenizer)) => Some((strings, tokenizer as &dyn Tokenizer)),
+        (_, None) => bail!("--stop needs a tokenizer.json in the model folder"),
+    };
+    let engine = LocalEngine {
+        model: &model.decoder,
+        device: &device,
+        stop: StopRule {
+            ids: model.stop_ids.clone(),
+            strings,
+        },
+        batch_rows: arguments.batch_rows,
+        n_workers: rayon::current_num_threads(),
+        progress: &|n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts),
+    };
+    let params = SamplingParams {
+        top_k: arguments.top_k,
+        top_p: arguments.top_p,
+        ..SamplingParams::at(arguments.temperature, 1, arguments.max_new_tokens)
+    };
+    let groups = engine.rollout(&prompts, &params, Seed(arguments.seed))?;
+    let completions: Vec<Completion<'_>> = input
+        .iter()
+        .zip(&groups)
+        .flat_map(|((_, row), group)| {
+            group.rollouts.iter().map(|rollout| {
+                let tokenizer = model.tokenizer.as_ref();
+                let first = rollout.token_ids.first();
+                let first = tokenizer.zip(first).map(|(t, id)| t.decode(&[*id]));
+                Completion {
+                    id: &row.id,
+                    output_ids: &rollout.token_ids,
+                    text: tokenizer.map(|tokenizer| tokenizer.decode(&rollout.token_ids)),
+                    finish_reason: rollout.finish,
+                    control: first.and_then(|text| text.parse().ok()),
+                }
+            })
+        })
+        .collect();
+    rows::write(&common.out, &completions)
+}
+
+fn prompt(row: &Row, ratio: Ratio, model: &LoadedModel) -> Result<Prompt> {
+    let token_ids = match (&row.input_ids, &row.prompt, &row.question) {
+        (Some(ids), None, None) => ids.clone(),
+        (None, Some(prompt), None) => model.tokenizer()?.encode(prompt),
+        (None, None, Some(question)) => {
+            let tokenizer = model.tokenizer()?;
+            if let Some(token) = ratio.0
+                && tokenizer.token_id(&token.to_string()).is_none()
+            {
+                bail!("the tokenizer has no {token}; train the model with control tokens first");
+            }
+            tokenizer.encode(&model.chat.prompt(question, ratio.0)?)
+        }
+        _ => bail!("a row needs one of `input_ids`, `prompt` and `question`"),
+    };
+    if row.question.is_none() && ratio.0.is_some() {
+        bail!("--ratio is for rows with `question`");
+    }
+    model.check_ids(&token_ids, model.decoder.vocab_size())?;
+    Ok(Prompt {
+        id: row.id.to_string(),
+        token_ids,
+    })
+}

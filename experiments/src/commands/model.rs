@@ -1,0 +1,89 @@
+//! A model folder as the row-wise commands need it: the tokenizer may be absent.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use extracot_core::{ChatTemplate, Tokenizer};
+use extracot_models::checkpoint::load_decoder;
+use extracot_models::{Decoder, DecoderConfig, HfChat, HfTokenizer};
+use serde_json::Value;
+
+/// What is in a model folder.
+pub(super) struct LoadedModel {
+    pub(super) decoder: Decoder,
+    pub(super) tokenizer: Option<HfTokenizer>,
+    pub(super) chat: ChatTemplate,
+    /// Ids at which an answer ends.
+    pub(super) stop_ids: Vec<u32>,
+}
+
+impl LoadedModel {
+    pub(super) fn load(folder: &Path, system: Option<String>, device: &Device) -> Result<Self> {
+        let config = DecoderConfig::load(folder)?;
+        let decoder = load_decoder(&config, folder, device)?;
+        let tokenizer = match folder.join("tokenizer.json").is_file() {
+            true => Some(HfTokenizer::load(folder)?),
+            false => None,
+        };
+        let chat = match HfChat::load(folder, None)? {
+            Some(chat) => ChatTemplate::new(chat, system),
+            None => ChatTemplate::new(extracot_core::ChatMl, system),
+        };
+        let mut stop_ids = end_ids(folder, &config)?;
+        if let Some(tokenizer) = &tokenizer {
+            stop_ids.extend(tokenizer.token_id(chat.turn_close()));
+        }
+        stop_ids.sort_unstable();
+        stop_ids.dedup();
+        Ok(Self {
+            decoder,
+            tokenizer,
+            chat,
+            stop_ids,
+        })
+    }
+
+    /// The tokenizer, which a row with text needs.
+    pub(super) fn tokenizer(&self) -> Result<&HfTokenizer> {
+        self.tokenizer
+            .as_ref()
+            .context("the model folder has no tokenizer.json; give `input_ids` instead of text")
+    }
+
+    /// Fails for an id that the model has no row for.
+    pub(super) fn check_ids(&self, ids: &[u32], vocab_size: usize) -> Result<()> {
+        match ids.iter().find(|id| **id as usize >= vocab_size) {
+            Some(id) => bail!("token id {id} is not below the vocabulary's {vocab_size}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `eos_token_id` of `generation_config.json`, else of `config.json`: a number or a list.
+fn end_ids(folder: &Path, config: &DecoderConfig) -> Result<Vec<u32>> {
+    let path = folder.join("generation_config.json");
+    let generation: Value = match path.is_file() {
+        false => Value::Null,
+        true => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_str(&text)
+                .with_context(|| format!("{} does not parse", path.display()))?
+        }
+    };
+    let ids = match &generation["eos_token_id"] {
+        Value::Null => config.other("eos_token_id").unwrap_or(&Value::Null),
+        ids => ids,
+    };
+    let listed = match ids {
+        Value::Array(list) => list.iter().collect(),
+        Value::Null => vec![],
+        one => vec![one],
+    };
+    let number = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
+    listed
+        .into_iter()
+        .map(|id| number(id).with_context(|| format!("eos_token_id {id} is no token id")))
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! Log-probabilities of given tokens.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use crate::{CausalLm, ModelError};
+
+/// Positions whose logits are computed together: they are as wide as the vocabulary.
+const POSITIONS: usize = 128;
+
+/// What a model says of a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScores {
+    /// Log-probability of every token but the first, given those before it, in nats.
+    pub token_logprobs: Vec<f32>,
+    /// The most likely next tokens behind the last one with their logits, best first, the smaller id
+    /// first among equals.
+    pub last_top: Vec<(u32, f32)>,
+}
+
+/// Scores one sequence by teacher forcing.
+///
+/// # Errors
+///
+/// [`ModelError::Device`] if a result cannot be read, [`ModelError::PromptTooLong`] for an empty
+/// sequence or one beyond the model's positions.
+pub fn score_tokens<M: CausalLm>(
+    model: &M,
+    id: &str,
+    token_ids: &[u32],
+    n_top: usize,
+    device: &Device,
+) -> Result<TokenScores, ModelError> {
+    let n_tokens = token_ids.len();
+    if n_tokens == 0 || n_tokens > model.max_positions() {
+        return Err(ModelError::PromptTooLong {
+            prompt_id: id.to_owned(),
+            n_tokens,
+            max_new_tokens: 0,
+            max_positions: model.max_positions(),
+        });
+    }
+    let ints = |ids: &[u32]| ids.iter().map(|id| *id as i32).collect::<Vec<_>>();
+    let data = TensorData::new(ints(token_ids), [1, n_tokens]);
+    let ids = Tensor::<2, Int>::from_data(data, (device, DType::I32));
+    let hidden = model.hidden(ids).flatten::<2>(0, 1); // [seq, d_model]
+    let mut token_logprobs = Vec::with_capacity(n_tokens - 1);
+    for start in (0..n_tokens - 1).step_by(POSITIONS) {
+        let end = (start + POSITIONS).min(n_tokens - 1);
+        let logits = model.head(hidden.clone().slice_dim(0, start..end));
+        let next = TensorData::new(ints(&token_ids[start + 1..end + 1]), [end - start, 1]);
+        let next = Tensor::<2, Int>::from_data(next, (device, DType::I32));
+        token_logprobs.extend(floats(log_softmax(logits, 1).gather(1, next))?);
+    }
+    let last = floats(model.head(hidden.slice_dim(0, n_tokens - 1..n_tokens)))?;
+    let mut order: Vec<u32> = (0..last.len() as u32).collect();
+    order.sort_by(|a, b| last[*b as usize].total_cmp(&last[*a as usize]));
+    order.truncate(n_top);
+    Ok(TokenScores {
+        token_logprobs,
+        last_top: order
+            .into_iter()
+            .map(|id| (id, last[id as usize]))
+            .collect(),
+    })
+}
+
+fn floats(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    let device_error = |message: String| ModelError::Device { message };
+    tensor
+        .try_into_data()
+        .map_err(|error| device_error(error.to_string()))?
+        .try_to_vec::<f32>()
+        .map_err(|error| device_error(format!("{error:?}")))
+}
