@@ -95,7 +95,11 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
     ) -> Result<Vec<RolloutGroup>, ModelError> {
         for prompt in prompts {
             let n_tokens = prompt.token_ids.len();
-            if n_tokens == 0 || n_tokens + params.max_new_tokens > self.model.max_positions() {
+            if n_tokens == 0 {
+                let prompt_id = prompt.id.clone();
+                return Err(ModelError::EmptyPrompt { prompt_id });
+            }
+            if n_tokens + params.max_new_tokens > self.model.max_positions() {
                 return Err(ModelError::PromptTooLong {
                     prompt_id: prompt.id.clone(),
                     n_tokens,

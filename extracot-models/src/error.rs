@@ -44,6 +44,12 @@ pub enum ModelError {
         /// What is wrong.
         message: String,
     },
+    /// A prompt or text without a token.
+    #[error("`{prompt_id}` has no token")]
+    EmptyPrompt {
+        /// The prompt.
+        prompt_id: String,
+    },
     /// A prompt that leaves no room for an answer.
     #[error(
         "prompt `{prompt_id}` has {n_tokens} tokens; with {max_new_tokens} new ones it exceeds the \

@@ -22,8 +22,8 @@ pub struct TokenScores {
 ///
 /// # Errors
 ///
-/// [`ModelError::Device`] if a result cannot be read, [`ModelError::PromptTooLong`] for an empty
-/// sequence or one beyond the model's positions.
+/// [`ModelError::Device`] if a result cannot be read, [`ModelError::EmptyPrompt`] and
+/// [`ModelError::PromptTooLong`] for a sequence without a token or beyond the model's positions.
 pub fn score_tokens<M: CausalLm>(
     model: &M,
     id: &str,
@@ -32,7 +32,11 @@ pub fn score_tokens<M: CausalLm>(
     device: &Device,
 ) -> Result<TokenScores, ModelError> {
     let n_tokens = token_ids.len();
-    if n_tokens == 0 || n_tokens > model.max_positions() {
+    if n_tokens == 0 {
+        let prompt_id = id.to_owned();
+        return Err(ModelError::EmptyPrompt { prompt_id });
+    }
+    if n_tokens > model.max_positions() {
         return Err(ModelError::PromptTooLong {
             prompt_id: id.to_owned(),
             n_tokens,

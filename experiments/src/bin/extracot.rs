@@ -1,4 +1,4 @@
-//! The stage command line of extracot.
+//! The row-wise command line of extracot.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
 use experiments::commands::{generate, score};
 
-/// Extra-CoT by stages: what the ablation binaries run whole, one step at a time.
+/// Commands on a model folder in Hugging Face layout: JSON lines in, JSON lines out.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

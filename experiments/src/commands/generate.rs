@@ -1,11 +1,14 @@
 //! `extracot generate`: completions of prompts or questions.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use extracot_core::{
     ControlToken, FinishReason, KeepLevel, Prompt, RolloutEngine, SamplingParams, Seed, Tokenizer,
 };
-use extracot_models::{CausalLm, LocalEngine, StopRule};
+use extracot_models::{LocalEngine, StopRule};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,12 +37,12 @@ pub struct Generate {
     temperature: f64,
     /// Draw from so many most likely tokens only
     #[arg(long)]
-    top_k: Option<usize>,
+    top_k: Option<NonZeroUsize>,
     /// Draw from the most likely tokens that have this probability together only
     #[arg(long, default_value_t = 1.0)]
     top_p: f64,
     /// Text at which a completion ends (repeatable)
-    #[arg(long = "stop", value_name = "TEXT")]
+    #[arg(long = "stop", value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     stop: Vec<String>,
     /// System turn of questions
     #[arg(long, value_name = "TEXT")]
@@ -101,8 +104,9 @@ pub fn run(arguments: &Generate) -> Result<()> {
         &common.input,
         input.iter().map(|(line, row)| (*line, &row.id)),
     )?;
-    if !(0.0..=1.0).contains(&arguments.top_p) || arguments.temperature < 0.0 {
-        bail!("--top-p has to be from 0 to 1 and --temperature at least 0");
+    let is_temperature = arguments.temperature.is_finite() && arguments.temperature >= 0.0;
+    if !(0.0..=1.0).contains(&arguments.top_p) || !is_temperature {
+        bail!("--top-p has to be from 0 to 1 and --temperature a number of at least 0");
     }
     let model = LoadedModel::load(&common.model, arguments.system.clone(), &device)?;
     let prompts = input
@@ -131,7 +135,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         progress: &|n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts),
     };
     let params = SamplingParams {
-        top_k: arguments.top_k,
+        top_k: arguments.top_k.map(NonZeroUsize::get),
         top_p: arguments.top_p,
         ..SamplingParams::at(arguments.temperature, 1, arguments.max_new_tokens)
     };
@@ -168,14 +172,14 @@ fn prompt(row: &Row, ratio: Ratio, model: &LoadedModel) -> Result<Prompt> {
             {
                 bail!("the tokenizer has no {token}; train the model with control tokens first");
             }
-            tokenizer.encode(&model.chat.prompt(question, ratio.0)?)
+            tokenizer.encode(&model.chat()?.prompt(question, ratio.0)?)
         }
         _ => bail!("a row needs one of `input_ids`, `prompt` and `question`"),
     };
     if row.question.is_none() && ratio.0.is_some() {
         bail!("--ratio is for rows with `question`");
     }
-    model.check_ids(&token_ids, model.decoder.vocab_size())?;
+    model.check_vocabulary(&token_ids)?;
     Ok(Prompt {
         id: row.id.to_string(),
         token_ids,

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use extracot_core::{ChatTemplate, Tokenizer};
+use extracot_core::prompt::{TURN_CLOSE, TURN_OPEN};
+use extracot_core::{ChatMl, ChatTemplate, Tokenizer};
 use extracot_models::checkpoint::load_decoder;
-use extracot_models::{Decoder, DecoderConfig, HfChat, HfTokenizer};
+use extracot_models::{CausalLm, Decoder, DecoderConfig, HfChat, HfTokenizer};
 use serde_json::Value;
 
 /// What is in a model folder.
 pub(super) struct LoadedModel {
     pub(super) decoder: Decoder,
     pub(super) tokenizer: Option<HfTokenizer>,
-    pub(super) chat: ChatTemplate,
+    chat: Option<ChatTemplate>,
     /// Ids at which an answer ends.
     pub(super) stop_ids: Vec<u32>,
 }
@@ -26,12 +27,19 @@ impl LoadedModel {
             true => Some(HfTokenizer::load(folder)?),
             false => None,
         };
+        // Without a template of its own, a model whose tokenizer has the ChatML turns speaks ChatML.
+        let has = |token: &str| {
+            tokenizer
+                .as_ref()
+                .is_some_and(|t| t.token_id(token).is_some())
+        };
         let chat = match HfChat::load(folder, None)? {
-            Some(chat) => ChatTemplate::new(chat, system),
-            None => ChatTemplate::new(extracot_core::ChatMl, system),
+            Some(chat) => Some(ChatTemplate::new(chat, system)),
+            None if has(TURN_OPEN) && has(TURN_CLOSE) => Some(ChatTemplate::new(ChatMl, system)),
+            None => None,
         };
         let mut stop_ids = end_ids(folder, &config)?;
-        if let Some(tokenizer) = &tokenizer {
+        if let (Some(tokenizer), Some(chat)) = (&tokenizer, &chat) {
             stop_ids.extend(tokenizer.token_id(chat.turn_close()));
         }
         stop_ids.sort_unstable();
@@ -51,8 +59,16 @@ impl LoadedModel {
             .context("the model folder has no tokenizer.json; give `input_ids` instead of text")
     }
 
+    /// The chat template, which a row with a question needs.
+    pub(super) fn chat(&self) -> Result<&ChatTemplate> {
+        self.chat
+            .as_ref()
+            .context("the model folder has no chat template; give `prompt` instead of `question`")
+    }
+
     /// Fails for an id that the model has no row for.
-    pub(super) fn check_ids(&self, ids: &[u32], vocab_size: usize) -> Result<()> {
+    pub(super) fn check_vocabulary(&self, ids: &[u32]) -> Result<()> {
+        let vocab_size = self.decoder.vocab_size();
         match ids.iter().find(|id| **id as usize >= vocab_size) {
             Some(id) => bail!("token id {id} is not below the vocabulary's {vocab_size}"),
             None => Ok(()),

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use extracot_core::Tokenizer;
-use extracot_models::CausalLm;
 use extracot_models::score::score_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,7 +58,7 @@ pub fn run(arguments: &Score) -> Result<()> {
                 (None, Some(text)) => model.tokenizer()?.encode(text),
                 _ => bail!("a row needs one of `input_ids` and `text`"),
             };
-            model.check_ids(&token_ids, model.decoder.vocab_size())?;
+            model.check_vocabulary(&token_ids)?;
             let id = row.id.to_string();
             Ok(score_tokens(
                 &model.decoder,

@@ -64,7 +64,7 @@ pub fn fixed_sft_by(
     let config = &pipeline.config.sft;
     let inputs = (&compressed.key, settings, config.fixed, pipeline.seed);
     pipeline.run.stage("sft_fixed", &inputs, |stage| {
-        let policy = with_control_tokens(pipeline.policy(base)?, pipeline.seed)?;
+        let policy = with_fresh_control_tokens(pipeline.policy(base)?, pipeline.seed)?;
         let queues = queues(&policy, traces, compressed, &BTreeMap::new())?;
         let counts = queues.counts.clone();
         train(
@@ -121,7 +121,7 @@ pub fn mixed_sft(
 }
 
 /// Embeddings for the control tokens, which the base model never saw.
-fn with_control_tokens(mut policy: Policy, seed: Seed) -> Result<Policy> {
+fn with_fresh_control_tokens(mut policy: Policy, seed: Seed) -> Result<Policy> {
     let checkpoint = &mut policy.checkpoint;
     let ids = ControlToken::ALL
         .iter()

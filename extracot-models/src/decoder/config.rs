@@ -210,11 +210,19 @@ impl TryFrom<Map<String, Value>> for DecoderConfig {
         let rope = RopeSettings::of(&mut keys)?;
         let hidden_size = required(&keys, "hidden_size")?;
         let num_attention_heads = required(&keys, "num_attention_heads")?;
-        let head_dim = hidden_size / usize::max(num_attention_heads, 1);
+        // What transformers takes where the key is absent.
+        let head_dim = match family {
+            DecoderFamily::Qwen3 => 128,
+            _ => hidden_size / usize::max(num_attention_heads, 1),
+        };
         // openPangu-Embedded has its own name for it, and its default is true.
         let attention_bias = match model_type.as_str() {
             "PanguEmbedded" => optional(&keys, "bias")?.unwrap_or(true),
             _ => optional(&keys, "attention_bias")?.unwrap_or(false),
+        };
+        let epsilon = match model_type.as_str() {
+            "PanguEmbedded" => 1e-5,
+            _ => 1e-6,
         };
         let dtype = match optional(&keys, "torch_dtype")? {
             Some(dtype) => Some(dtype),
@@ -231,7 +239,7 @@ impl TryFrom<Map<String, Value>> for DecoderConfig {
                 .unwrap_or(num_attention_heads),
             head_dim: optional(&keys, "head_dim")?.unwrap_or(head_dim),
             max_position_embeddings: required(&keys, "max_position_embeddings")?,
-            rms_norm_eps: optional(&keys, "rms_norm_eps")?.unwrap_or(1e-6),
+            rms_norm_eps: optional(&keys, "rms_norm_eps")?.unwrap_or(epsilon),
             rope,
             tie_word_embeddings: optional(&keys, "tie_word_embeddings")?.unwrap_or(false),
             attention_bias,
@@ -422,7 +430,20 @@ mod tests {
             ),
             (
                 json!({"rope_scaling": {"type": "yarn"}}),
-                "rope_scaling.factor = nothing",
+                "factor = nothing",
+            ),
+            (
+                json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}),
+                "low_freq_factor = nothing",
+            ),
+            (
+                json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+                    "low_freq_factor": 4.0, "high_freq_factor": 4.0}}),
+                "high_freq_factor = 4",
+            ),
+            (
+                json!({"rope_parameters": {"rope_theta": 1e6, "partial_rotary_factor": 0.5}}),
+                "partial_rotary_factor = 0.5",
             ),
         ] {
             let error = parse(changes).unwrap_err().to_string();

@@ -70,6 +70,14 @@ impl RopeSettings {
             keys.remove(key);
         }
         let inner = scaling.or(parameters).unwrap_or_default();
+        let share: Option<f64> = optional(&inner, "partial_rotary_factor")?;
+        if let Some(share) = share.filter(|share| *share != 1.0) {
+            return refuse(
+                "partial_rotary_factor",
+                &share,
+                "1: others are not supported",
+            );
+        }
         let theta = match optional(&inner, "rope_theta")? {
             Some(theta) => theta,
             None => outer.unwrap_or(DEFAULT_THETA),
@@ -88,6 +96,15 @@ impl RopeSettings {
             | RopeScaling::Llama3 { factor, .. }
             | RopeScaling::Yarn { factor, .. } => factor,
         };
+        if let RopeScaling::Llama3 {
+            low_freq_factor: low,
+            high_freq_factor: high,
+            ..
+        } = self.scaling
+            && high <= low
+        {
+            return refuse("high_freq_factor", &high, "above low_freq_factor");
+        }
         match factor.is_finite() && factor > 0.0 {
             true => Ok(()),
             false => refuse("rope_scaling.factor", &factor, "a number above 0"),
@@ -163,22 +180,24 @@ impl RopeScaling {
             None => optional(keys, "type")?,
         };
         let number = |key: &'static str| optional::<f64>(keys, key);
-        let factor = || match number("factor")? {
-            Some(factor) => Ok(factor),
-            None => refuse("rope_scaling.factor", &"nothing", "required"),
+        let needed = |key: &'static str| match number(key)? {
+            Some(number) => Ok(number),
+            None => refuse(key, &"nothing", "required by this kind of rope_scaling"),
         };
         let original = optional(keys, "original_max_position_embeddings")?.unwrap_or(longest);
         match kind.as_deref().unwrap_or("default") {
             "default" => Ok(Self::Default),
-            "linear" => Ok(Self::Linear { factor: factor()? }),
+            "linear" => Ok(Self::Linear {
+                factor: needed("factor")?,
+            }),
             "llama3" => Ok(Self::Llama3 {
-                factor: factor()?,
-                low_freq_factor: number("low_freq_factor")?.unwrap_or(1.0),
-                high_freq_factor: number("high_freq_factor")?.unwrap_or(4.0),
+                factor: needed("factor")?,
+                low_freq_factor: needed("low_freq_factor")?,
+                high_freq_factor: needed("high_freq_factor")?,
                 original_max_position_embeddings: original,
             }),
             "yarn" => {
-                let factor = factor()?;
+                let factor = needed("factor")?;
                 let grown = |mscale: f64| match factor > 1.0 {
                     true => 0.1 * mscale * factor.ln() + 1.0,
                     false => 1.0,
