@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 
 fn extracot(command: &str, arguments: &[&str], input: &str) -> Output {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+    extracot_on(&model, command, arguments, input)
+}
+
+fn extracot_on(model: &Path, command: &str, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_extracot"))
-        .args([command, "--quiet", "--model"])
+        .args([command, "--model"])
         .arg(model)
+        .args(["--quiet"].iter().filter(|_| command != "doctor"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -140,4 +145,152 @@ fn a_wrong_row_or_argument_is_named() {
         assert_eq!(output.status.code(), Some(code), "{error}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn classify_gives_the_logits_of_the_golden_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/longformer");
+    let golden = std::fs::read_to_string(folder.join("golden.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    let input: String = cases
+        .iter()
+        .enumerate()
+        .map(|(id, case)| {
+            let (ids, mask) = (&case["input_ids"], &case["global_attention_mask"]);
+            let row = json!({"id": id, "input_ids": ids, "global_attention_mask": mask});
+            format!("{row}\n")
+        })
+        .collect();
+    let output = rows(&extracot_on(&folder, "classify", &[], &input));
+    assert_eq!(output.len(), cases.len());
+    for (id, (row, case)) in output.iter().zip(cases).enumerate() {
+        assert_eq!(row["id"], id);
+        let (found, expected) = (row["logits"].as_array(), case["logits"].as_array());
+        let (found, expected) = (found.unwrap(), expected.unwrap());
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            for label in 0..2 {
+                let moved = found[label].as_f64().unwrap() - expected[label].as_f64().unwrap();
+                assert!(moved.abs() < 1e-4, "{id}: {moved}");
+            }
+        }
+    }
+    for (input, message) in [
+        (
+            json!({"id": 1, "input_ids": []}),
+            "-:1: `input_ids` is empty",
+        ),
+        (json!({"id": 1, "input_ids": [99_999]}), "token id 99999"),
+        (
+            json!({"id": 1, "input_ids": vec![5; 9999]}),
+            "the model takes",
+        ),
+        (
+            json!({"id": 1, "input_ids": [5, 6], "global_attention_mask": [1]}),
+            "1 entries for 2 tokens",
+        ),
+        (
+            json!({"id": 1, "input_ids": [5], "global_attention_mask": [2]}),
+            "an entry 2",
+        ),
+    ] {
+        let output = extracot_on(&folder, "classify", &[], &input.to_string());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(message), "`{message}` is not in: {error}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_with_the_base_and_names_what_is_damaged() {
+    let doctor = |model: &Path| {
+        let output = extracot_on(model, "doctor", &[], "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text)
+    };
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+    let (is_well, text) = doctor(&base);
+    assert!(is_well, "{text}");
+    assert!(text.contains("control tokens   all there"), "{text}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str| std::fs::copy(base.join(name), folder.path().join(name)).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        copy(name);
+    }
+    let (is_well, text) = doctor(folder.path());
+    assert!(is_well, "{text}");
+    assert!(text.contains("note  chat template"), "{text}");
+    let bytes = std::fs::read(base.join("model.safetensors")).unwrap();
+    let cut = folder.path().join("model.safetensors");
+    std::fs::write(&cut, &bytes[..bytes.len() - 100]).unwrap();
+    let (is_well, text) = doctor(folder.path());
+    assert!(!is_well && text.contains("WRONG weights"), "{text}");
+    // What else there is is still checked.
+    assert!(text.contains("ok    tokenizer.json"), "{text}");
+    std::fs::remove_file(folder.path().join("config.json")).unwrap();
+    let (is_well, text) = doctor(folder.path());
+    assert!(!is_well && text.contains("WRONG config.json"), "{text}");
+}
+
+#[test]
+fn a_killed_generate_goes_on_and_gives_the_same_file() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.jsonl");
+    let rows: String = (0..700)
+        .map(|id| {
+            format!(
+                "{}\n",
+                json!({"id": id, "prompt": format!("Mia has {id} eggs.")})
+            )
+        })
+        .collect();
+    std::fs::write(&input, rows).unwrap();
+    let start = |out: &Path, seed: &str| {
+        Command::new(env!("CARGO_BIN_EXE_extracot"))
+            .args([
+                "generate",
+                "--quiet",
+                "--max-new-tokens",
+                "30",
+                "--temperature",
+                "1",
+            ])
+            .args(["--seed", seed, "--model"])
+            .arg(&model)
+            .arg("--in")
+            .arg(&input)
+            .arg("--out")
+            .arg(out)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let whole = folder.path().join("whole.jsonl");
+    assert!(start(&whole, "1").wait().unwrap().success());
+    assert!(!folder.path().join("whole.jsonl.partial").exists());
+
+    let out = folder.path().join("out.jsonl");
+    let partial = folder.path().join("out.jsonl.partial");
+    let mut child = start(&out, "1");
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&partial).unwrap_or_default();
+        if text.lines().count() > 1 {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(partial.exists() && !out.exists(), "killed too late");
+    // Other samples must not be mixed in.
+    let other = start(&out, "2").wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&other.stderr);
+    assert!(
+        !other.status.success() && error.contains("remove it"),
+        "{error}"
+    );
+    assert!(start(&out, "1").wait().unwrap().success());
+    assert!(!partial.exists());
+    assert_eq!(std::fs::read(&out).unwrap(), std::fs::read(&whole).unwrap());
 }

@@ -30,7 +30,14 @@ fn a_rebuild_is_deterministic_and_fits_what_is_shipped() {
     rebuild(&one, 1);
     rebuild(&two, 2);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+    for name in [
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+    ] {
         let built = fs::read(one.join(name)).unwrap();
         assert!(
             built == fs::read(two.join(name)).unwrap(),

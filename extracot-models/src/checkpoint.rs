@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use extracot_core::Seed;
 use extracot_core::jsonl::write_atomic;
+use extracot_core::{CoreError, Seed};
 use serde::Serialize;
 
-use crate::weights::{WEIGHTS, load_folder, save_weights};
+use crate::companions::CompanionFiles;
+use crate::weights::{SaveWeights, load_folder, save_folder};
 use crate::{CausalLm, Decoder, DecoderConfig, HfTokenizer, ModelError};
 
 /// Writes `value` as pretty JSON.
@@ -51,6 +52,8 @@ pub struct PolicyCheckpoint {
     pub config: DecoderConfig,
     /// The one token unit.
     pub tokenizer: HfTokenizer,
+    /// What other tools read beside them.
+    pub companions: CompanionFiles,
 }
 
 impl PolicyCheckpoint {
@@ -74,6 +77,7 @@ impl PolicyCheckpoint {
             model,
             config,
             tokenizer,
+            companions: CompanionFiles::load(folder)?,
         })
     }
 
@@ -93,18 +97,44 @@ impl PolicyCheckpoint {
         Ok(self)
     }
 
-    /// Writes a model folder.
+    /// Writes a model folder that transformers and vLLM load: config, weights, tokenizer, and the
+    /// companions. The weights are f32.
     ///
     /// # Errors
     ///
     /// If a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        std::fs::create_dir_all(folder).map_err(extracot_core::CoreError::io("create", folder))?;
-        save_weights(&self.model, &folder.join(WEIGHTS))?;
+        self.save_as(folder, &SaveWeights::default())
+    }
+
+    /// As [`PolicyCheckpoint::save`], with a choice of dtype and shard size.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written, and [`ModelError::Config`] for a dtype other than f32, f16 and
+    /// bf16.
+    pub fn save_as(&self, folder: &Path, how: &SaveWeights) -> Result<(), ModelError> {
+        let mut config = self.config.clone();
+        config.dtype = match how.dtype {
+            DType::F32 => "float32",
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
+            other => {
+                return Err(ModelError::Config {
+                    key: "dtype",
+                    found: format!("{other:?}"),
+                    allowed: "f32, f16 or bf16",
+                });
+            }
+        }
+        .to_owned();
+        std::fs::create_dir_all(folder).map_err(CoreError::io("create", folder))?;
+        save_folder(&self.model, folder, how)?;
         let tokenizer = self.tokenizer.to_json()?;
         write_atomic(&folder.join("tokenizer.json"), |out| {
             out.write_all(tokenizer.as_bytes())
         })?;
-        save_json(&self.config, &folder.join("config.json"))
+        self.companions.save(folder)?;
+        save_json(&config, &folder.join("config.json"))
     }
 }

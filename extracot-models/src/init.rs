@@ -114,7 +114,7 @@ impl ModuleMapper for Randomizer {
 }
 
 /// A standard normal draw (Box-Muller, one of the pair).
-fn normal(rng: &mut impl RngExt) -> f64 {
+pub(crate) fn normal(rng: &mut impl RngExt) -> f64 {
     let u: f64 = 1.0 - rng.random::<f64>();
     let v: f64 = rng.random();
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()

@@ -7,6 +7,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::batch::{check_batch_size, length_shards};
 use crate::loss::{FocalWeights, focal_keep_losses};
 use crate::update::{StepStats, UpdateConfig, Updater};
 
@@ -37,9 +38,7 @@ pub struct CompressorConfig {
     pub n_steps: usize,
     /// Inputs per step.
     pub batch_size: usize,
-    /// Batches drawn at a time and sorted by length, so that a batch holds similar lengths.
-    pub bucket_batches: usize,
-    /// Pieces of a batch that are computed side by side.
+    /// Pieces of similar lengths that a batch is cut into; they are computed side by side.
     pub n_shards: usize,
     /// Exponent of the focal factor.
     pub gamma: f64,
@@ -71,29 +70,20 @@ pub fn train_compressor<C: TokenClassifier + Sync>(
 ) -> Result<C, TrainError> {
     let mut updater = Updater::try_new(&config.update, config.n_steps)?;
     let weights = class_weights(examples, config.gamma)?;
+    check_batch_size(config.batch_size)?;
     let shuffled = |round: u64| {
         let mut order: Vec<usize> = (0..examples.len()).collect();
         order.shuffle(&mut seed.derive("compressor-round", round).rng());
         order
     };
     let mut order = (0..).flat_map(shuffled);
-    let mut bucket: Vec<Vec<&KeepExample>> = Vec::new();
     for step in 0..config.n_steps {
-        if bucket.is_empty() {
-            let n_batches = config.bucket_batches.clamp(1, config.n_steps - step);
-            let drawn = order.by_ref().take(n_batches * config.batch_size);
-            let mut drawn: Vec<&KeepExample> = drawn.map(|idx| &examples[idx]).collect();
-            drawn.sort_by_key(|example| example.input.n_tokens());
-            bucket = drawn
-                .chunks(config.batch_size.max(1))
-                .map(<[_]>::to_vec)
-                .collect();
-            bucket.shuffle(&mut seed.derive("compressor-bucket", step as u64).rng());
-        }
-        let batch = bucket.pop().ok_or(TrainError::NoData {
-            what: "a batch of the compressor",
-        })?;
-        let shards = shard(&batch, config.n_shards);
+        let batch: Vec<&KeepExample> = order
+            .by_ref()
+            .take(config.batch_size)
+            .map(|idx| &examples[idx])
+            .collect();
+        let shards = shards(&batch, config.n_shards);
         let n_labels: usize = shards.iter().map(|shard| shard.is_kept.len()).sum();
         let (next, stats) = updater.step(model, &shards, device, |model, shard| {
             shard.losses(model, &weights, device).sum() / n_labels as f64
@@ -164,13 +154,12 @@ impl KeepBatch {
     }
 }
 
-/// Rows dealt out in turn: the shards of a sorted batch have the same lengths.
-fn shard(examples: &[&KeepExample], n_shards: usize) -> Vec<KeepBatch> {
-    let n_shards = n_shards.clamp(1, examples.len().max(1));
-    (0..n_shards)
-        .map(|shard_idx| {
-            KeepBatch::collate(examples.iter().copied().skip(shard_idx).step_by(n_shards))
-        })
+/// A batch in pieces of similar lengths: little padding.
+fn shards(examples: &[&KeepExample], n_shards: usize) -> Vec<KeepBatch> {
+    let lengths: Vec<usize> = examples.iter().map(|e| e.input.n_tokens()).collect();
+    length_shards(&lengths, n_shards)
+        .iter()
+        .map(|shard| KeepBatch::collate(shard.iter().map(|&idx| examples[idx])))
         .collect()
 }
 

@@ -11,6 +11,7 @@ pub mod objective;
 pub mod policy_trainer;
 pub mod sft_trainer;
 pub mod update;
+pub mod weight_average;
 
 pub use compressor_trainer::{
     ClassQuality, CompressorConfig, KeepConfusion, KeepExample, train_compressor,
@@ -18,3 +19,4 @@ pub use compressor_trainer::{
 pub use error::TrainError;
 pub use sft_trainer::{SftConfig, train_sft};
 pub use update::{StepStats, UpdateConfig, Updater};
+pub use weight_average::WeightAverage;

@@ -7,8 +7,9 @@ use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::batch::{Sequence, TokenBatch, completion_logprobs};
+use crate::batch::{Sequence, TokenBatch, check_batch_size, completion_logprobs, length_shards};
 use crate::update::{StepStats, UpdateConfig, Updater};
+use crate::weight_average::WeightAverage;
 
 /// Settings of a supervised run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,10 +19,11 @@ pub struct SftConfig {
     pub n_steps: usize,
     /// Sequences per step.
     pub batch_size: usize,
-    /// Batches drawn at a time and sorted by length, so that a batch holds similar lengths.
-    pub bucket_batches: usize,
-    /// Pieces of a batch that are computed side by side.
+    /// Pieces of similar lengths that a batch is cut into; they are computed side by side.
     pub n_shards: usize,
+    /// Decay of the average of weights over steps that is returned ([`WeightAverage`]); 0 returns
+    /// the last weights.
+    pub ema_decay: f64,
     /// Optimizer and schedule.
     pub update: UpdateConfig,
 }
@@ -42,78 +44,157 @@ pub fn train_sft<M: CausalLm + Sync>(
     mut draw: impl FnMut(f64, Seed) -> Result<SftExample, TrainError>,
     mut report: impl FnMut(usize, &StepStats) -> Result<(), TrainError>,
 ) -> Result<M, TrainError> {
-    if config.batch_size == 0 {
-        let (key, found) = ("batch_size", "0".to_owned());
+    check_batch_size(config.batch_size)?;
+    if !(0.0..1.0).contains(&config.ema_decay) {
         return Err(CoreError::Setting {
-            key,
-            found,
-            allowed: "at least 1",
+            key: "ema_decay",
+            found: config.ema_decay.to_string(),
+            allowed: "at least 0 and below 1",
         }
         .into());
     }
     let mut updater = Updater::try_new(&config.update, config.n_steps)?;
-    let mut bucket: Vec<Vec<SftExample>> = Vec::new();
+    let mut average =
+        (config.ema_decay > 0.0).then(|| WeightAverage::new(&model, config.ema_decay));
     for step in 0..config.n_steps {
-        if bucket.is_empty() {
-            let progress = step as f64 / config.n_steps as f64;
-            let n_batches = config.bucket_batches.clamp(1, config.n_steps - step);
-            let examples = (0..n_batches * config.batch_size)
-                .map(|i| {
-                    let example_idx = step * config.batch_size + i;
-                    draw(progress, seed.derive("sft-example", example_idx as u64))
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            bucket = length_buckets(
-                examples,
-                config.batch_size,
-                seed.derive("bucket", step as u64),
-            );
-        }
-        let examples = bucket.pop().ok_or(TrainError::NoData {
-            what: "supervised fine-tuning",
-        })?;
-        let shards = shard(&examples, config.n_shards);
+        let progress = step as f64 / config.n_steps as f64;
+        let examples = (0..config.batch_size)
+            .map(|i| {
+                let example_idx = step * config.batch_size + i;
+                draw(progress, seed.derive("sft-example", example_idx as u64))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let shards = shards(&examples, config.n_shards);
         let n_targets: usize = shards.iter().map(TokenBatch::n_targets).sum();
         let (next, stats) = updater.step(model, &shards, device, |model, shard| {
             completion_logprobs(model, shard, device).sum().neg() / n_targets as f64
         })?;
         model = next;
+        if let Some(average) = &mut average {
+            average.update(&model);
+        }
         report(step, &stats)?;
     }
-    Ok(model)
+    Ok(match average {
+        Some(average) => average.apply(model),
+        None => model,
+    })
 }
 
-/// Batches of similar lengths, in random order.
-fn length_buckets(
-    mut examples: Vec<SftExample>,
-    batch_size: usize,
-    seed: Seed,
-) -> Vec<Vec<SftExample>> {
-    use rand::seq::SliceRandom;
-    examples.sort_by_key(|e| e.prompt_ids.len() + e.completion_ids.len());
-    let mut batches: Vec<Vec<SftExample>> = examples
-        .chunks(batch_size)
-        .map(<[SftExample]>::to_vec)
+/// A batch in pieces of similar lengths: little padding.
+fn shards(examples: &[SftExample], n_shards: usize) -> Vec<TokenBatch> {
+    let lengths: Vec<usize> = examples
+        .iter()
+        .map(|e| e.prompt_ids.len() + e.completion_ids.len())
         .collect();
-    batches.shuffle(&mut seed.rng());
-    batches
-}
-
-/// Rows dealt out in turn: the shards of a sorted batch have the same lengths.
-fn shard(examples: &[SftExample], n_shards: usize) -> Vec<TokenBatch> {
-    let n_shards = n_shards.clamp(1, examples.len().max(1));
-    (0..n_shards)
-        .map(|shard_idx| {
-            let rows: Vec<Sequence<'_>> = examples
+    length_shards(&lengths, n_shards)
+        .iter()
+        .map(|shard| {
+            let rows: Vec<Sequence<'_>> = shard
                 .iter()
-                .skip(shard_idx)
-                .step_by(n_shards)
-                .map(|e| Sequence {
-                    prompt_ids: &e.prompt_ids,
-                    completion_ids: &e.completion_ids,
+                .map(|&idx| Sequence {
+                    prompt_ids: &examples[idx].prompt_ids,
+                    completion_ids: &examples[idx].completion_ids,
                 })
                 .collect();
             TokenBatch::collate(&rows)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use extracot_models::BigramLm;
+
+    fn config(ema_decay: f64) -> SftConfig {
+        SftConfig {
+            n_steps: 40,
+            batch_size: 4,
+            n_shards: 2,
+            ema_decay,
+            update: UpdateConfig {
+                learning_rate: 0.1,
+                warmup_steps: 2,
+                final_rate_share: 0.1,
+                weight_decay: 0.0,
+                beta_1: 0.9,
+                beta_2: 0.98,
+                clip_norm: 1.0,
+            },
+        }
+    }
+
+    /// Completions of 1 to 4 tokens that count upwards.
+    fn draw(_progress: f64, seed: Seed) -> Result<SftExample, TrainError> {
+        let n_tokens = 1 + seed.0 % 4;
+        Ok(SftExample {
+            problem_id: "p".to_owned(),
+            control: None,
+            level: None,
+            prompt_ids: vec![0],
+            completion_ids: (1..=n_tokens as u32).collect(),
+        })
+    }
+
+    /// The losses of all steps, and the loss of the model that comes out.
+    fn losses(config: &SftConfig) -> Result<(Vec<f64>, f64), TrainError> {
+        let device = Device::flex().autodiff();
+        let model = BigramLm::new(&vec![vec![0.0; 6]; 6], &device);
+        let mut losses = Vec::new();
+        let model = train_sft(model, config, &device, Seed(5), draw, |_, stats| {
+            losses.push(stats.loss);
+            Ok(())
+        })?;
+        let once = SftConfig {
+            n_steps: 1,
+            ema_decay: 0.0,
+            ..*config
+        };
+        let mut after = 0.0;
+        train_sft(model, &once, &device, Seed(6), draw, |_, stats| {
+            after = stats.loss;
+            Ok(())
+        })?;
+        Ok((losses, after))
+    }
+
+    #[test]
+    fn learns_to_count() {
+        let (losses, after) = losses(&config(0.0)).unwrap();
+        // Six tokens are equally likely at first. What stays is not known: where the counting ends
+        // is not part of the completion.
+        assert!((losses[0] - 6.0_f64.ln()).abs() < 1e-4, "{}", losses[0]);
+        assert!(after < 0.1, "{after}");
+    }
+
+    #[test]
+    fn an_average_of_the_weights_comes_out_where_it_is_asked_for() {
+        let (of_steps, last) = losses(&config(0.0)).unwrap();
+        let (of_averaged, averaged) = losses(&config(0.9)).unwrap();
+        // The steps are the same; the average lags behind.
+        assert_eq!(of_steps, of_averaged);
+        assert!(
+            averaged > last && averaged < of_steps[0],
+            "{averaged} {last}"
+        );
+    }
+
+    #[test]
+    fn settings_without_sense_are_refused_by_key() {
+        for (config, key) in [
+            (config(1.0), "ema_decay"),
+            (config(f64::NAN), "ema_decay"),
+            (
+                SftConfig {
+                    batch_size: 0,
+                    ..config(0.0)
+                },
+                "batch_size",
+            ),
+        ] {
+            let error = losses(&config).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
 }

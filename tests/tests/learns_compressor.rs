@@ -79,7 +79,6 @@ fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
     let settings = CompressorConfig {
         n_steps: 60,
         batch_size: 8,
-        bucket_batches: 4,
         n_shards: 2,
         gamma: 2.0,
         update: UpdateConfig {

@@ -1,20 +1,29 @@
 //! `extracot generate`: completions of prompts or questions.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use extracot_core::{
-    ControlToken, FinishReason, KeepLevel, Prompt, RolloutEngine, SamplingParams, Seed, Tokenizer,
+    ControlToken, FinishReason, KeepLevel, Prompt, Rollout, RolloutEngine, SamplingParams, Seed,
+    Tokenizer,
 };
-use extracot_models::{LocalEngine, StopRule};
+use extracot_models::{CausalLm, LocalEngine, StopRule, Workload};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::estimate::check_fits;
 use super::model::LoadedModel;
+use super::partial::PartialOutput;
 use super::{RowArguments, rows};
+use crate::config::content_hash;
 use crate::progress::Progress;
+
+/// Rows after which those that are done are kept.
+const KEEP_EVERY: usize = 128;
 
 /// Completes prompts: greedy, or sampled at a temperature.
 ///
@@ -22,6 +31,8 @@ use crate::progress::Progress;
 /// model's chat template with the instruction to reason and the control token of --ratio. Writes
 /// {"id", "output_ids", "text", "finish_reason", "control"}; control is the control token that the
 /// completion begins with, text is null if the folder has no tokenizer.
+///
+/// Rows are kept in FILE.partial as they come: the same command again goes on where it was killed.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
@@ -50,6 +61,9 @@ pub struct Generate {
     /// Rows decoded together
     #[arg(long, default_value_t = 16)]
     batch_rows: usize,
+    /// Run even if the memory may not suffice
+    #[arg(long)]
+    force: bool,
     /// Root of all random streams: the same seed gives the same samples on CPU
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -81,10 +95,10 @@ struct Row {
     question: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Completion<'a> {
-    id: &'a Value,
-    output_ids: &'a [u32],
+#[derive(Debug, Serialize, Deserialize)]
+struct Completion {
+    id: Value,
+    output_ids: Vec<u32>,
     text: Option<String>,
     finish_reason: FinishReason,
     control: Option<ControlToken>,
@@ -116,6 +130,16 @@ pub fn run(arguments: &Generate) -> Result<()> {
                 .with_context(|| format!("{}:{line}", common.input.display()))
         })
         .collect::<Result<Vec<Prompt>>>()?;
+    let n_workers = rayon::current_num_threads();
+    if !arguments.force && common.is_on_host() {
+        let prompt = prompts.iter().map(|p| p.token_ids.len()).max().unwrap_or(0);
+        let workload = Workload::Inference {
+            rows: prompts.len().min(arguments.batch_rows * n_workers),
+            prompt,
+            positions: (prompt + arguments.max_new_tokens).min(model.decoder.max_positions()),
+        };
+        check_fits(&model.config, workload)?;
+    }
 
     let progress = Progress::new("generate", prompts.len(), "rows", common.quiet);
     let strings = match (&arguments.stop[..], &model.tokenizer) {
@@ -131,7 +155,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
             strings,
         },
         batch_rows: arguments.batch_rows,
-        n_workers: rayon::current_num_threads(),
+        n_workers,
         progress: &|n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts),
     };
     let params = SamplingParams {
@@ -139,26 +163,64 @@ pub fn run(arguments: &Generate) -> Result<()> {
         top_p: arguments.top_p,
         ..SamplingParams::at(arguments.temperature, 1, arguments.max_new_tokens)
     };
-    let groups = engine.rollout(&prompts, &params, Seed(arguments.seed))?;
-    let completions: Vec<Completion<'_>> = input
-        .iter()
-        .zip(&groups)
-        .flat_map(|((_, row), group)| {
-            group.rollouts.iter().map(|rollout| {
-                let tokenizer = model.tokenizer.as_ref();
-                let first = rollout.token_ids.first();
-                let first = tokenizer.zip(first).map(|(t, id)| t.decode(&[*id]));
-                Completion {
-                    id: &row.id,
-                    output_ids: &rollout.token_ids,
-                    text: tokenizer.map(|tokenizer| tokenizer.decode(&rollout.token_ids)),
-                    finish_reason: rollout.finish,
-                    control: first.and_then(|text| text.parse().ok()),
-                }
+    let completion = |row: &Row, rollout: &Rollout| {
+        let tokenizer = model.tokenizer.as_ref();
+        let first = rollout.token_ids.first();
+        let first = tokenizer.zip(first).map(|(t, id)| t.decode(&[*id]));
+        Completion {
+            id: row.id.clone(),
+            output_ids: rollout.token_ids.clone(),
+            text: tokenizer.map(|tokenizer| tokenizer.decode(&rollout.token_ids)),
+            finish_reason: rollout.finish,
+            control: first.and_then(|text| text.parse().ok()),
+        }
+    };
+    let complete = |places: &[usize]| -> Result<Vec<Completion>> {
+        let prompts: Vec<Prompt> = places.iter().map(|idx| prompts[*idx].clone()).collect();
+        let groups = engine.rollout(&prompts, &params, Seed(arguments.seed))?;
+        Ok(places
+            .iter()
+            .zip(&groups)
+            .flat_map(|(idx, group)| {
+                let rollouts = group.rollouts.iter();
+                rollouts.map(|rollout| completion(&input[*idx].1, rollout))
             })
-        })
+            .collect())
+    };
+    let places: Vec<usize> = (0..prompts.len()).collect();
+    if rows::is_stream(&common.out) {
+        return rows::write(&common.out, &complete(&places)?);
+    }
+    let inputs = (&prompts, &params, &arguments.stop, arguments.seed);
+    let key = content_hash(&(inputs, files_of(&common.model)?))?;
+    let mut partial = PartialOutput::open(&common.out, &key)?;
+    progress.advance(partial.n_rows(), "from an earlier run");
+    let open: Vec<usize> = places
+        .into_iter()
+        .filter(|idx| !partial.has(*idx))
         .collect();
-    rows::write(&common.out, &completions)
+    for places in open.chunks(KEEP_EVERY.max(arguments.batch_rows)) {
+        partial.keep(places.iter().copied().zip(complete(places)?))?;
+    }
+    partial.finish(|completions| rows::write(&common.out, completions))
+}
+
+/// Names, sizes and times of the files of a model folder: a changed model is another run.
+fn files_of(folder: &Path) -> Result<Vec<(String, u64, u64)>> {
+    let place = || format!("cannot read {}", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(place)? {
+        let entry = entry.with_context(place)?;
+        let about = std::fs::metadata(entry.path()).with_context(place)?;
+        let changed = about.modified().with_context(place)?;
+        let changed = changed
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |t| t.as_secs());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.push((name, about.len(), changed));
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn prompt(row: &Row, ratio: Ratio, model: &LoadedModel) -> Result<Prompt> {

@@ -1,7 +1,11 @@
 //! The row-wise commands of `extracot`: JSON lines in, JSON lines out, one output row per input row.
 
+pub mod classify;
+pub mod doctor;
+pub mod estimate;
 pub mod generate;
 mod model;
+mod partial;
 pub mod rows;
 pub mod score;
 
@@ -36,6 +40,11 @@ pub struct RowArguments {
 }
 
 impl RowArguments {
+    /// Whether tensors are in the memory of the host.
+    fn is_on_host(&self) -> bool {
+        self.device.starts_with("flex")
+    }
+
     /// Sets the number of threads and finds the device.
     fn device(&self) -> Result<Device> {
         crate::device::set_threads(self.threads)?;

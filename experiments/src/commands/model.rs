@@ -13,6 +13,7 @@ use serde_json::Value;
 /// What is in a model folder.
 pub(super) struct LoadedModel {
     pub(super) decoder: Decoder,
+    pub(super) config: DecoderConfig,
     pub(super) tokenizer: Option<HfTokenizer>,
     chat: Option<ChatTemplate>,
     /// Ids at which an answer ends.
@@ -46,6 +47,7 @@ impl LoadedModel {
         stop_ids.dedup();
         Ok(Self {
             decoder,
+            config,
             tokenizer,
             chat,
             stop_ids,

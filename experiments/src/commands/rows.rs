@@ -12,13 +12,18 @@ use serde_json::Value;
 /// The name of standard input and output.
 const DASH: &str = "-";
 
+/// Whether `path` stands for standard input or output.
+pub fn is_stream(path: &Path) -> bool {
+    path == Path::new(DASH)
+}
+
 /// Rows with their line numbers.
 ///
 /// # Errors
 ///
 /// If the input cannot be read; the first line that is no `T`, by file and line.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>> {
-    Ok(match path == Path::new(DASH) {
+    Ok(match is_stream(path) {
         true => parse_numbered_jsonl(std::io::stdin().lock(), path)?,
         false => read_numbered_jsonl(path)?,
     })
@@ -30,7 +35,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>> {
 ///
 /// If the output cannot be written.
 pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    if path != Path::new(DASH) {
+    if !is_stream(path) {
         return Ok(write_jsonl(path, rows)?);
     }
     let mut out = BufWriter::new(std::io::stdout().lock());

@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use extracot_core::jsonl::write_atomic;
+use extracot_core::prompt::TURN_CLOSE;
 use extracot_core::sft::{SftBuilder, SftExample};
-use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed};
+use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed, Tokenizer};
 use extracot_models::init::randomize;
 use extracot_models::weights::{load_weights, save_weights};
-use extracot_models::{Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
+use extracot_models::{CompanionFiles, Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::train_sft;
 use rand::RngExt;
@@ -26,19 +27,19 @@ use crate::word_problems::{
     word_problem,
 };
 
-const SHIPPED: [(&str, &[u8]); 3] = [
-    (
-        "config.json",
-        include_bytes!("../../assets/base/config.json"),
-    ),
-    (
-        "tokenizer.json",
-        include_bytes!("../../assets/base/tokenizer.json"),
-    ),
-    (
-        "model.safetensors",
-        include_bytes!("../../assets/base/model.safetensors"),
-    ),
+macro_rules! shipped {
+    ($($name:literal),+) => {
+        [$(($name, include_bytes!(concat!("../../assets/base/", $name)).as_slice())),+]
+    };
+}
+
+const SHIPPED: [(&str, &[u8]); 6] = shipped![
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "chat_template.jinja"
 ];
 
 /// Deviation of the initial embeddings.
@@ -271,8 +272,12 @@ pub fn train_base(
             save_weights(&model.valid(), &kept)?;
         }
     }
+    let Some(stop_id) = tokenizer.token_id(TURN_CLOSE) else {
+        bail!("the tokenizer has no {TURN_CLOSE}");
+    };
     let checkpoint = PolicyCheckpoint {
         model: model.valid(),
+        companions: CompanionFiles::chat_ml(stop_id, decoder.max_position_embeddings),
         config: decoder,
         tokenizer,
     };

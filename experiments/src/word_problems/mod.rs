@@ -21,8 +21,11 @@ pub use steps::{Operation, OperationMix, Plan};
 /// Largest difficulty: steps of the longest problems.
 pub const MAX_STEPS: u32 = 6;
 
-/// Steps at the end of the longest chains of thought that are neither linked nor checked: there
-/// formulas are the largest share of the tokens, and level 20 cannot hold them all.
+/// Steps at the beginning of the longest chains of thought that are neither linked nor checked:
+/// there formulas are the largest share of the tokens, and level 20 cannot hold them all.
+///
+/// At the end they would be a trap: a last step that is checked belongs to a shorter problem, so that
+/// a model that lost count would stop one step early.
 const HURRIED_STEPS: usize = 2;
 
 /// Which problems a stage may see.
@@ -171,7 +174,7 @@ pub fn word_problem(plan: &Plan, id: String, detail: Detail, seed: Seed) -> Word
                 _ => format!("{} {equation}.", nth(phrases::RESULT, told_idx)),
             },
         );
-        if n_steps < MAX_STEPS as usize || step_idx < n_steps - HURRIED_STEPS {
+        if n_steps < MAX_STEPS as usize || step_idx >= HURRIED_STEPS {
             say(Detail::Reasons, phrase(options.link, told_idx, &numbers));
             say(Detail::Full, phrase(options.check, told_idx, &numbers));
             let concluded = phrase(phrases::CONCLUDE, told_idx, &numbers);

@@ -1,7 +1,30 @@
 //! From token ids to tensors: one layout for supervised and policy training.
 
 mod policy;
+mod shards;
 mod tokens;
 
 pub use policy::{PolicyBatch, PolicyRow, PolicyTensors};
+pub use shards::length_shards;
 pub use tokens::{Sequence, TokenBatch, completion_logprobs};
+
+use extracot_core::CoreError;
+
+use crate::TrainError;
+
+/// # Errors
+///
+/// If a step would see nothing.
+pub(crate) fn check_batch_size(batch_size: usize) -> Result<(), TrainError> {
+    if batch_size == 0 {
+        let (key, found) = ("batch_size", "0".to_owned());
+        let allowed = "at least 1";
+        return Err(CoreError::Setting {
+            key,
+            found,
+            allowed,
+        }
+        .into());
+    }
+    Ok(())
+}

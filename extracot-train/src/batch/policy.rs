@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::{Sequence, TokenBatch};
+use super::{Sequence, TokenBatch, length_shards};
 
 /// One rollout with what the update needs of it.
 #[derive(Debug, Clone)]
@@ -54,18 +54,18 @@ pub struct PolicyTensors {
 }
 
 impl PolicyBatch {
-    /// Deals the rows out to `n_shards` batches of similar lengths.
+    /// The rows in at most `n_shards` batches of similar lengths.
     pub fn collate(rows: &[PolicyRow], n_shards: usize) -> Vec<Self> {
-        let mut order: Vec<&PolicyRow> = rows.iter().collect();
-        order.sort_by_key(|row| row.prompt_ids.len() + row.completion_ids.len());
-        let n_shards = n_shards.clamp(1, rows.len().max(1));
+        let lengths: Vec<usize> = rows
+            .iter()
+            .map(|row| row.prompt_ids.len() + row.completion_ids.len())
+            .collect();
         let n_tokens_total = rows.iter().map(|row| row.completion_ids.len()).sum();
-        (0..n_shards)
-            .map(|shard_idx| {
-                // Neighbors in length share a shard: little padding.
-                let start = order.len() * shard_idx / n_shards;
-                let end = order.len() * (shard_idx + 1) / n_shards;
-                Self::shard(&order[start..end], n_tokens_total, rows.len())
+        length_shards(&lengths, n_shards)
+            .iter()
+            .map(|shard| {
+                let shard: Vec<&PolicyRow> = shard.iter().map(|&idx| &rows[idx]).collect();
+                Self::shard(&shard, n_tokens_total, rows.len())
             })
             .collect()
     }

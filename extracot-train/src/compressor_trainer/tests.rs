@@ -99,7 +99,6 @@ fn config(n_steps: usize, n_shards: usize, learning_rate: f64) -> CompressorConf
     CompressorConfig {
         n_steps,
         batch_size: 16,
-        bucket_batches: 4,
         n_shards,
         gamma: 1.0,
         update: UpdateConfig {

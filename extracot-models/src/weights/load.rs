@@ -1,50 +1,18 @@
-//! Weights in safetensors files: one file, or shards with an index.
+//! Reading: every tensor must be there, of the right shape and finite, and none besides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{
-    ApplyError, BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot,
-    PyTorchToBurnAdapter, SafetensorsStore,
+    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
+    SafetensorsStore,
 };
 use burn::tensor::{DType, Tensor};
 use extracot_core::CoreError;
-use extracot_core::jsonl::write_atomic;
-use serde::Deserialize;
 
+use super::{INDEX, ShardIndex, WEIGHTS, weights_error};
 use crate::ModelError;
-
-/// File name of weights in one file.
-pub const WEIGHTS: &str = "model.safetensors";
-/// File name of the index of shards.
-pub const INDEX: &str = "model.safetensors.index.json";
-
-/// The index of a checkpoint in several files.
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, PathBuf>,
-}
-
-/// Writes the weights of `module` under their Hugging Face names.
-///
-/// # Errors
-///
-/// [`ModelError::Weights`] if they cannot be read from the device, [`ModelError::Core`] if the file
-/// cannot be written; an earlier file is then untouched.
-pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), ModelError> {
-    let mut store = SafetensorsStore::from_bytes(None)
-        .with_to_adapter(BurnToPyTorchAdapter)
-        .clear_metadata();
-    module
-        .save_into(&mut store)
-        .map_err(|error| weights_error(path, error))?;
-    let bytes = store
-        .get_bytes()
-        .map_err(|error| weights_error(path, error))?;
-    write_atomic(path, |out| out.write_all(&bytes))?;
-    Ok(())
-}
 
 /// Reads the weights of `module`, as f32; every tensor must be there and none besides.
 ///
@@ -170,13 +138,6 @@ fn explained(error: &ApplyError) -> String {
         ApplyError::AdapterError { path, message } | ApplyError::LoadError { path, message } => {
             format!("`{path}`: {message}")
         }
-    }
-}
-
-fn weights_error(path: &Path, message: impl ToString) -> ModelError {
-    ModelError::Weights {
-        path: path.to_owned(),
-        message: message.to_string(),
     }
 }
 

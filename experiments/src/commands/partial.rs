@@ -1,0 +1,180 @@
+//! Output rows of a command that takes long: kept as they come, so that a killed run goes on.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Rows of an output that is not complete, in `OUT.partial`, by their place in the input.
+#[derive(Debug)]
+pub(super) struct PartialOutput<T> {
+    path: PathBuf,
+    file: File,
+    rows: BTreeMap<usize, T>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// Names everything that the rows depend on.
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
+    place: usize,
+    row: T,
+}
+
+impl<T: Serialize + DeserializeOwned> PartialOutput<T> {
+    /// Opens what an earlier run with the same `key` left beside `out`, or begins.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or is of a run with another key.
+    pub(super) fn open(out: &Path, key: &str) -> Result<Self> {
+        let mut name = out.as_os_str().to_owned();
+        name.push(".partial");
+        let path = PathBuf::from(name);
+        let place = path.display();
+        let lines: Vec<String> = match path.is_file() {
+            false => vec![],
+            true => {
+                BufReader::new(File::open(&path).with_context(|| format!("cannot read {place}"))?)
+                    .lines()
+                    .collect::<std::io::Result<_>>()
+                    .with_context(|| format!("cannot read {place}"))?
+            }
+        };
+        let mut rows = BTreeMap::new();
+        if let Some((header, entries)) = lines.split_first() {
+            let is_ours = serde_json::from_str::<Header>(header).is_ok_and(|h| h.key == key);
+            if !is_ours {
+                bail!(
+                    "{place} is left from a run with other rows, settings or model; \
+                     remove it, or choose another --out"
+                );
+            }
+            for (idx, line) in entries.iter().enumerate() {
+                match serde_json::from_str::<Entry<T>>(line) {
+                    Ok(entry) => rows.insert(entry.place, entry.row),
+                    // A run that was killed can leave its last line cut.
+                    Err(_) if idx + 1 == entries.len() => break,
+                    Err(error) => bail!("{place}:{}: {error}", idx + 2),
+                };
+            }
+        }
+        // Written anew: a cut line would run into the next one.
+        let mut file = File::create(&path).with_context(|| format!("cannot write {place}"))?;
+        let mut text = serde_json::to_string(&Header {
+            key: key.to_owned(),
+        })?;
+        for (place, row) in &rows {
+            text.push('\n');
+            text.push_str(&serde_json::to_string(&Entry { place: *place, row })?);
+        }
+        text.push('\n');
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_data())
+            .with_context(|| format!("cannot write {place}"))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {place}"))?;
+        Ok(Self { path, file, rows })
+    }
+
+    /// Whether the row of a place is there.
+    pub(super) fn has(&self, place: usize) -> bool {
+        self.rows.contains_key(&place)
+    }
+
+    /// Rows that are there.
+    pub(super) fn n_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Keeps rows with their places.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub(super) fn keep(&mut self, rows: impl IntoIterator<Item = (usize, T)>) -> Result<()> {
+        let mut text = String::new();
+        for (place, row) in rows {
+            text.push_str(&serde_json::to_string(&Entry { place, row: &row })?);
+            text.push('\n');
+            self.rows.insert(place, row);
+        }
+        let place = self.path.display();
+        self.file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .with_context(|| format!("cannot write {place}"))
+    }
+
+    /// All rows in order; the file goes once `finish` has written them.
+    ///
+    /// # Errors
+    ///
+    /// What `finish` fails with; the rows then stay where they are.
+    pub(super) fn finish(self, finish: impl FnOnce(&[T]) -> Result<()>) -> Result<()> {
+        let rows: Vec<T> = self.rows.into_values().collect();
+        finish(&rows)?;
+        let place = self.path.display();
+        std::fs::remove_file(&self.path).with_context(|| format!("cannot remove {place}"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_run_is_found_again_without_its_cut_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.jsonl");
+        let mut first = PartialOutput::<String>::open(&out, "a").unwrap();
+        let row = |place: usize| (place, format!("row {place}"));
+        first.keep([row(0), row(3)]).unwrap();
+        drop(first);
+        let path = folder.path().join("out.jsonl.partial");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(b"{\"place\": 1, \"ro");
+        std::fs::write(&path, bytes).unwrap();
+
+        let mut second = PartialOutput::<String>::open(&out, "a").unwrap();
+        assert!(second.has(0) && second.has(3) && !second.has(1));
+        second.keep([row(1), row(2)]).unwrap();
+        drop(second);
+        let third = PartialOutput::<String>::open(&out, "a").unwrap();
+        assert_eq!(third.n_rows(), 4);
+        let error = PartialOutput::<String>::open(&out, "b").unwrap_err();
+        assert!(error.to_string().contains("remove it"), "{error}");
+        third
+            .finish(|rows| {
+                assert_eq!(rows, ["row 0", "row 1", "row 2", "row 3"]);
+                Ok(())
+            })
+            .unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.jsonl");
+        let path = folder.path().join("out.jsonl.partial");
+        std::fs::write(
+            &path,
+            "{\"key\":\"a\"}\n{\"pl\n{\"place\":0,\"row\":\"x\"}\n",
+        )
+        .unwrap();
+        let error = PartialOutput::<String>::open(&out, "a").unwrap_err();
+        assert!(error.to_string().contains("partial:2"), "{error}");
+    }
+}

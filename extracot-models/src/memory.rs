@@ -1,0 +1,255 @@
+//! What a run will take, from a config alone: before hours are lost to a process that is killed.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::DecoderConfig;
+
+/// Bytes of an f32.
+const F32: u64 = 4;
+
+/// What is done with a decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workload {
+    /// Decoding `rows` sequences together.
+    Inference {
+        /// Sequences decoded together.
+        rows: usize,
+        /// Longest prompt.
+        prompt: usize,
+        /// Longest prompt with its completion.
+        positions: usize,
+    },
+    /// Supervised fine-tuning on `rows` sequences of `positions` tokens per step.
+    Sft {
+        /// Sequences per step.
+        rows: usize,
+        /// Longest sequence.
+        positions: usize,
+    },
+    /// Reinforcement learning: rollouts of `rows` sequences and updates on them, with a frozen
+    /// reference model.
+    Policy {
+        /// Rollouts per step.
+        rows: usize,
+        /// Longest sequence.
+        positions: usize,
+    },
+}
+
+/// Bytes by what they are for, all in f32. An upper estimate: every row is as long as the longest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryEstimate {
+    /// Parameters; twice with a reference model.
+    pub weights: u64,
+    /// One gradient per parameter.
+    pub gradients: u64,
+    /// AdamW's two moments.
+    pub optimizer: u64,
+    /// What the backward pass needs of the forward pass, or the buffers of a prompt's first pass.
+    pub activations: u64,
+    /// Logits, their log-softmax and its gradient.
+    pub logits: u64,
+    /// Keys and values.
+    pub kv_cache: u64,
+}
+
+impl MemoryEstimate {
+    /// The estimate of a workload.
+    pub fn new(config: &DecoderConfig, workload: Workload) -> Self {
+        let weights = F32 * n_params(config);
+        let inference = |rows: usize, prompt: usize, positions: usize| {
+            let n_tokens = rows as u64 * positions as u64;
+            let kv_width = (config.num_key_value_heads * config.head_dim) as u64;
+            Self {
+                weights,
+                // One layer at a time.
+                activations: F32 * (rows * prompt) as u64 * activations_per_token(config, prompt),
+                logits: 2 * F32 * rows as u64 * config.vocab_size as u64,
+                kv_cache: 2 * F32 * n_tokens * kv_width * config.num_hidden_layers as u64,
+                ..Self::default()
+            }
+        };
+        let training = |rows: usize, positions: usize| {
+            let n_tokens = rows as u64 * positions as u64;
+            let n_layers = config.num_hidden_layers as u64;
+            Self {
+                weights,
+                gradients: weights,
+                optimizer: 2 * weights,
+                activations: F32 * n_tokens * n_layers * activations_per_token(config, positions),
+                logits: 3 * F32 * n_tokens * config.vocab_size as u64,
+                kv_cache: 0,
+            }
+        };
+        match workload {
+            Workload::Inference {
+                rows,
+                prompt,
+                positions,
+            } => inference(rows, prompt, positions),
+            Workload::Sft { rows, positions } => training(rows, positions),
+            // Rollouts and updates take turns.
+            Workload::Policy { rows, positions } => Self {
+                weights: 2 * weights,
+                kv_cache: inference(rows, positions, positions).kv_cache,
+                ..training(rows, positions)
+            },
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let Self {
+            weights,
+            gradients,
+            optimizer,
+            activations,
+            logits,
+            kv_cache,
+        } = self;
+        weights + gradients + optimizer + activations + logits + kv_cache
+    }
+}
+
+impl fmt::Display for MemoryEstimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, bytes) in [
+            ("weights", self.weights),
+            ("gradients", self.gradients),
+            ("optimizer", self.optimizer),
+            ("activations", self.activations),
+            ("logits", self.logits),
+            ("kv cache", self.kv_cache),
+            ("total", self.total()),
+        ] {
+            writeln!(f, "{name:<12} {:>9.3} GiB", gib(bytes))?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as GiB.
+pub fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+/// Parameters of a decoder of this config.
+pub fn n_params(config: &DecoderConfig) -> u64 {
+    let d_model = config.hidden_size;
+    let query = config.num_attention_heads * config.head_dim;
+    let kv = config.num_key_value_heads * config.head_dim;
+    let attention = 2 * d_model * query + 2 * d_model * kv;
+    let qkv_bias = match config.has_qkv_bias() {
+        true => query + 2 * kv,
+        false => 0,
+    };
+    let output_bias = match config.attention_bias {
+        true => d_model,
+        false => 0,
+    };
+    let qk_norm = match config.has_qk_norm() {
+        true => 2 * config.head_dim,
+        false => 0,
+    };
+    let mlp = 3 * d_model * config.intermediate_size;
+    let layer = attention + qkv_bias + output_bias + qk_norm + mlp + 2 * d_model;
+    let tables = match config.tie_word_embeddings {
+        true => 1,
+        false => 2,
+    };
+    (tables * config.vocab_size * d_model + config.num_hidden_layers * layer + d_model) as u64
+}
+
+/// Values per token and layer that the backward pass holds: inputs and outputs of the norms, the
+/// projections and the gate, and per query head the scores over all `positions` before and after the
+/// softmax, with the masked copy between them.
+fn activations_per_token(config: &DecoderConfig, positions: usize) -> u64 {
+    let query = config.num_attention_heads * config.head_dim;
+    let kv = config.num_key_value_heads * config.head_dim;
+    let values = 8 * config.hidden_size
+        + 6 * (query + 2 * kv)
+        + 5 * config.intermediate_size
+        + 3 * config.num_attention_heads * positions;
+    values as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{Decoder, DecoderSize};
+
+    fn config(changes: serde_json::Value) -> DecoderConfig {
+        let size = DecoderSize {
+            hidden_size: 24,
+            intermediate_size: 40,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            max_position_embeddings: 64,
+            rope_theta: 1e4,
+        };
+        let config = DecoderConfig::qwen3(size, 50);
+        let mut keys = serde_json::to_value(config).unwrap();
+        for (key, value) in changes.as_object().unwrap() {
+            keys[key] = value.clone();
+        }
+        serde_json::from_value(keys).unwrap()
+    }
+
+    #[test]
+    fn parameters_are_counted_as_the_decoder_has_them() {
+        for changes in [
+            serde_json::json!({}),
+            serde_json::json!({"tie_word_embeddings": false}),
+            serde_json::json!({"model_type": "qwen2"}),
+            serde_json::json!({"model_type": "llama"}),
+            serde_json::json!({"model_type": "llama", "attention_bias": true}),
+        ] {
+            let config = config(changes);
+            let decoder = Decoder::new(&config, &Device::flex());
+            assert_eq!(n_params(&config), decoder.num_params() as u64, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn the_parts_are_what_the_shapes_say() {
+        let config = config(serde_json::json!({}));
+        let n = 4 * n_params(&config);
+        let rows = 3;
+        let found = MemoryEstimate::new(
+            &config,
+            Workload::Inference {
+                rows,
+                prompt: 10,
+                positions: 20,
+            },
+        );
+        // Keys and values of 2 layers with 2 heads of width 8, for 60 tokens.
+        assert_eq!(found.kv_cache, 4 * 2 * 2 * 2 * 8 * 60);
+        assert_eq!((found.weights, found.gradients, found.optimizer), (n, 0, 0));
+        let sft = MemoryEstimate::new(
+            &config,
+            Workload::Sft {
+                rows,
+                positions: 20,
+            },
+        );
+        assert_eq!((sft.weights, sft.gradients, sft.optimizer), (n, n, 2 * n));
+        // Three tables of 60 rows and 50 entries.
+        assert_eq!(sft.logits, 4 * 3 * 60 * 50);
+        let policy = MemoryEstimate::new(
+            &config,
+            Workload::Policy {
+                rows,
+                positions: 20,
+            },
+        );
+        assert_eq!(policy.total(), sft.total() + n + found.kv_cache);
+    }
+}
