@@ -8,7 +8,7 @@ use extracot_core::compress::SentenceContextScorer;
 use extracot_core::compress::quality::{self, QualityConfig};
 use extracot_core::label::{Annotator, HeuristicAnnotator, SolutionAnnotator};
 use extracot_core::{
-    AtomizedCot, Compressor, KeepLevel, KeepScorer, ReasoningTrace, Tokenizer, segment,
+    AtomizedCot, Compressor, KeepLevel, KeepScorer, Problem, ReasoningTrace, Tokenizer, segment,
 };
 use extracot_models::checkpoint::save_json;
 use extracot_models::init::randomize;
@@ -147,7 +147,7 @@ pub fn compress_traces(
     traces: &StageFolder,
     compressor: &StageFolder,
 ) -> Result<StageFolder> {
-    let inputs = (&compressor.key, &traces.key);
+    let inputs = (&compressor.key, &traces.key, QualityConfig::default());
     pipeline.run.stage("compress", &inputs, |stage| {
         let policy = pipeline.policy(base)?;
         let tokenizer = &policy.checkpoint.tokenizer;
@@ -194,8 +194,10 @@ fn compress(
             let original: AtomizedCot = segment(&trace.think);
             for level in compressed_levels() {
                 let compressed = scored.at(level.ratio());
-                let outcome =
-                    quality::check(&original, &compressed, &trace.problem.answer, &quality);
+                let Problem {
+                    question, answer, ..
+                } = &trace.problem;
+                let outcome = quality::check(&original, &compressed, question, answer, &quality);
                 if let Err(degenerate) = outcome {
                     count(format!("level {level} dropped: {}", degenerate.reason()));
                     continue;

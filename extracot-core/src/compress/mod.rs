@@ -4,6 +4,7 @@
 //! without the scorer. [`quality`] rejects results that are no use as training text.
 
 pub mod baseline;
+pub mod lost_step;
 pub mod quality;
 pub mod render;
 pub mod score;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AtomizedCot, CoreError, KeepRatio, Tokenizer, segment};
 
 pub use baseline::{LabelScorer, PositionScorer, RandomScorer};
+pub use lost_step::lost_number;
 pub use quality::{Degenerate, QualityConfig};
 pub use render::{kept_spans, render};
 pub use score::{KeepScorer, KeepScores};

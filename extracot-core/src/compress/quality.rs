@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CompressedCot;
+use super::{CompressedCot, lost_number};
 use crate::atom::anchor::holds_answer;
 use crate::{AtomKind, AtomizedCot, CoreError};
 
@@ -11,7 +11,8 @@ use crate::{AtomKind, AtomizedCot, CoreError};
 /// # Source
 ///
 /// The rules are the reference's in outline (shortest length, longest run of one n-gram, anchors
-/// kept); the values are our own choice, loose enough for think texts of a few dozen tokens.
+/// kept), but for the sources of numbers (`docs/decisions/0010`); the values are our own choice,
+/// loose enough for think texts of a few dozen tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QualityConfig {
@@ -23,6 +24,8 @@ pub struct QualityConfig {
     pub min_tokens: usize,
     /// Whether the answer has to be kept.
     pub requires_anchor: bool,
+    /// Whether every number that a kept formula builds on needs its source ([`lost_number`]).
+    pub requires_sources: bool,
 }
 
 impl Default for QualityConfig {
@@ -32,6 +35,7 @@ impl Default for QualityConfig {
             max_repeats: 4,
             min_tokens: 4,
             requires_anchor: true,
+            requires_sources: true,
         }
     }
 }
@@ -85,6 +89,12 @@ pub enum Degenerate {
         /// The gold answer, or the last formula.
         anchor: String,
     },
+    /// A formula builds on a number whose own formula is gone.
+    #[error("what `{number}` comes from is lost")]
+    LostStep {
+        /// The number, as it is written.
+        number: String,
+    },
 }
 
 impl Degenerate {
@@ -94,6 +104,7 @@ impl Degenerate {
             Self::Repetition { .. } => "repetition",
             Self::TooShort { .. } => "too_short",
             Self::LostAnchor { .. } => "lost_anchor",
+            Self::LostStep { .. } => "lost_step",
         }
     }
 }
@@ -102,16 +113,22 @@ impl Degenerate {
 ///
 /// # Errors
 ///
-/// The first reason found, in the order length, anchor, repetition.
+/// The first reason found, in the order length, anchor, sources, repetition.
 pub fn check(
     original: &AtomizedCot,
     compressed: &CompressedCot,
+    question: &str,
     gold: &str,
     config: &QualityConfig,
 ) -> Result<(), Degenerate> {
     check_length(compressed, config.min_tokens)?;
     if config.requires_anchor {
         check_anchor(original, compressed, gold)?;
+    }
+    if config.requires_sources
+        && let Some(number) = lost_number(original, compressed, question, gold)
+    {
+        return Err(Degenerate::LostStep { number });
     }
     check_repetition(
         &compressed.text,
@@ -261,7 +278,7 @@ mod tests {
         let original = segment("$x = 7$ b b b b b b");
         let config = QualityConfig::default();
         let reason = |mask: &[bool]| {
-            check(&original, &keep(&original, mask), "7", &config)
+            check(&original, &keep(&original, mask), "", "7", &config)
                 .unwrap_err()
                 .reason()
         };
@@ -278,7 +295,7 @@ mod tests {
             "repetition"
         );
         let fine = keep(&original, &[true, true, true, true, false, false, false]);
-        assert_eq!(check(&original, &fine, "7", &config), Ok(()));
+        assert_eq!(check(&original, &fine, "", "7", &config), Ok(()));
         assert!(config.check().is_ok());
         assert!(
             QualityConfig {
