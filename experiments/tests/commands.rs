@@ -270,10 +270,10 @@ fn a_killed_generate_goes_on_and_gives_the_same_file() {
     };
     let whole = folder.path().join("whole.jsonl");
     assert!(start(&whole, "1").wait().unwrap().success());
-    assert!(!folder.path().join("whole.jsonl.partial").exists());
+    assert!(!folder.path().join("whole.jsonl.unfinished").exists());
 
     let out = folder.path().join("out.jsonl");
-    let partial = folder.path().join("out.jsonl.partial");
+    let partial = folder.path().join("out.jsonl.unfinished");
     let mut child = start(&out, "1");
     while child.try_wait().unwrap().is_none() {
         let text = std::fs::read_to_string(&partial).unwrap_or_default();

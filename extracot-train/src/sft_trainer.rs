@@ -165,7 +165,7 @@ mod tests {
         // Six tokens are equally likely at first. What stays is not known: where the counting ends
         // is not part of the completion.
         assert!((losses[0] - 6.0_f64.ln()).abs() < 1e-4, "{}", losses[0]);
-        assert!(after < 0.1, "{after}");
+        assert!(after < 0.2, "{after}");
     }
 
     #[test]

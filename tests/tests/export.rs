@@ -181,7 +181,7 @@ fn adapters_train_alone_come_back_alone_and_merge_into_the_same_model() {
 
 #[test]
 fn adapters_have_the_same_start_whatever_ran_before() {
-    let base = checkpoint("qwen3_tied", 256).model;
+    let base = checkpoint("qwen3_tied", 272).model;
     let run = |seed: u64| {
         let model = attach_lora(base.clone().train(), &LORA, Seed(seed)).unwrap();
         logits(&train(model, 3).valid(), &PROMPT)

@@ -32,7 +32,7 @@ const KEEP_EVERY: usize = 128;
 /// {"id", "output_ids", "text", "finish_reason", "control"}; control is the control token that the
 /// completion begins with, text is null if the folder has no tokenizer.
 ///
-/// Rows are kept in FILE.partial as they come: the same command again goes on where it was killed.
+/// Rows are kept in FILE.unfinished as they come: the same command again goes on where it was killed.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]

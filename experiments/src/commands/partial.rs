@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Rows of an output that is not complete, in `OUT.partial`, by their place in the input.
+/// Rows of an output that is not complete, in `OUT.unfinished`, by their place in the input.
 #[derive(Debug)]
 pub(super) struct PartialOutput<T> {
     path: PathBuf,
@@ -37,7 +37,7 @@ impl<T: Serialize + DeserializeOwned> PartialOutput<T> {
     /// If the file cannot be read or written, or is of a run with another key.
     pub(super) fn open(out: &Path, key: &str) -> Result<Self> {
         let mut name = out.as_os_str().to_owned();
-        name.push(".partial");
+        name.push(".unfinished");
         let path = PathBuf::from(name);
         let place = path.display();
         let lines: Vec<String> = match path.is_file() {
@@ -142,7 +142,7 @@ mod tests {
         let row = |place: usize| (place, format!("row {place}"));
         first.keep([row(0), row(3)]).unwrap();
         drop(first);
-        let path = folder.path().join("out.jsonl.partial");
+        let path = folder.path().join("out.jsonl.unfinished");
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.extend(b"{\"place\": 1, \"ro");
         std::fs::write(&path, bytes).unwrap();
@@ -168,13 +168,13 @@ mod tests {
     fn a_broken_line_in_the_middle_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.jsonl");
-        let path = folder.path().join("out.jsonl.partial");
+        let path = folder.path().join("out.jsonl.unfinished");
         std::fs::write(
             &path,
             "{\"key\":\"a\"}\n{\"pl\n{\"place\":0,\"row\":\"x\"}\n",
         )
         .unwrap();
         let error = PartialOutput::<String>::open(&out, "a").unwrap_err();
-        assert!(error.to_string().contains("partial:2"), "{error}");
+        assert!(error.to_string().contains("unfinished:2"), "{error}");
     }
 }
