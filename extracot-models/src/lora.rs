@@ -111,8 +111,10 @@ pub fn merge_lora(model: Decoder) -> Decoder {
     model.valid().materialize()
 }
 
-/// Writes the adapters alone, with what [`LoraConfig::trains_embeddings`] trained, as a folder that
-/// PEFT's `PeftModel.from_pretrained` reads.
+/// Writes the adapters alone, with what [`LoraConfig::trains_embeddings`] trained, in PEFT's layout.
+///
+/// It was not tried with PEFT itself. With trained embeddings of a tied model PEFT looks for an
+/// `lm_head.weight` that is not there.
 ///
 /// # Errors
 ///

@@ -38,7 +38,8 @@ pub enum Workload {
     },
 }
 
-/// Bytes by what they are for, all in f32. An upper estimate: every row is as long as the longest.
+/// Bytes by what they are for, all in f32, as if every row were as long as the longest. Each shard of
+/// a step beyond the first takes another set of gradients while it is computed; they are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
     /// Parameters; twice with a reference model.

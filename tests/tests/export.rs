@@ -152,6 +152,15 @@ fn adapters_train_alone_come_back_alone_and_merge_into_the_same_model() {
         assert_ne!(unmerged, start);
         let folder = tempfile::tempdir().unwrap();
         save_lora(&trained, &LORA, folder.path()).unwrap();
+        let unmerged_folder = tempfile::tempdir().unwrap();
+        let unmerged_checkpoint = PolicyCheckpoint {
+            model: trained.valid(),
+            ..checkpoint(name, 256)
+        };
+        let error = unmerged_checkpoint
+            .save(unmerged_folder.path())
+            .unwrap_err();
+        assert!(error.to_string().contains("merge"), "{error}");
         let merged = merge_lora(trained);
         assert_close(&logits(&merged, &PROMPT), &unmerged);
 

@@ -9,7 +9,8 @@ use extracot_models::{DecoderConfig, MemoryEstimate, Workload};
 
 /// Estimates memory from a model's config.json, without its weights.
 ///
-/// An upper estimate in f32: every row is as long as --positions.
+/// In f32, as if every row were as long as --positions. Gradients are counted once, although each
+/// shard of a step holds its own for a while.
 #[derive(Debug, Args)]
 pub struct Estimate {
     /// Model folder in Hugging Face layout; only its config.json is read

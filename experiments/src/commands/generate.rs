@@ -127,6 +127,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         .iter()
         .map(|(line, row)| {
             prompt(row, arguments.ratio, &model)
+                .and_then(|prompt| check_room(prompt, arguments.max_new_tokens, &model))
                 .with_context(|| format!("{}:{line}", common.input.display()))
         })
         .collect::<Result<Vec<Prompt>>>()?;
@@ -192,31 +193,53 @@ pub fn run(arguments: &Generate) -> Result<()> {
         return rows::write(&common.out, &complete(&places)?);
     }
     let inputs = (&prompts, &params, &arguments.stop, arguments.seed);
-    let key = content_hash(&(inputs, files_of(&common.model)?))?;
+    let program = (env!("CARGO_PKG_VERSION"), &common.device);
+    let key = content_hash(&(inputs, program, files_of(&common.model)?))?;
     let mut partial = PartialOutput::open(&common.out, &key)?;
     progress.advance(partial.n_rows(), "from an earlier run");
     let open: Vec<usize> = places
         .into_iter()
         .filter(|idx| !partial.has(*idx))
         .collect();
-    for places in open.chunks(KEEP_EVERY.max(arguments.batch_rows)) {
+    for places in open.chunks(KEEP_EVERY.max(arguments.batch_rows * n_workers)) {
         partial.keep(places.iter().copied().zip(complete(places)?))?;
     }
     partial.finish(|completions| rows::write(&common.out, completions))
 }
 
-/// Names, sizes and times of the files of a model folder: a changed model is another run.
+/// A prompt that leaves room for its completion.
+fn check_room(prompt: Prompt, max_new_tokens: usize, model: &LoadedModel) -> Result<Prompt> {
+    let (n_tokens, room) = (prompt.token_ids.len(), model.decoder.max_positions());
+    match n_tokens {
+        0 => bail!("prompt `{}` has no token", prompt.id),
+        _ if n_tokens + max_new_tokens > room => bail!(
+            "{n_tokens} tokens and --max-new-tokens {max_new_tokens} exceed the model's {room} \
+             positions"
+        ),
+        _ => Ok(prompt),
+    }
+}
+
+/// Names, sizes and times of the files of a model that decoding reads: a changed model is another
+/// run.
 fn files_of(folder: &Path) -> Result<Vec<(String, u64, u64)>> {
     let place = || format!("cannot read {}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(place)? {
         let entry = entry.with_context(place)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_read = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+            .contains(&name.as_str())
+            || ["generation_config.json", "chat_template.jinja"].contains(&name.as_str())
+            || (name.starts_with("model") && name.contains(".safetensors"));
+        if !is_read {
+            continue;
+        }
         let about = std::fs::metadata(entry.path()).with_context(place)?;
         let changed = about.modified().with_context(place)?;
         let changed = changed
             .duration_since(UNIX_EPOCH)
             .map_or(0, |t| t.as_secs());
-        let name = entry.file_name().to_string_lossy().into_owned();
         files.push((name, about.len(), changed));
     }
     files.sort();

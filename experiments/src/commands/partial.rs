@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -40,49 +40,47 @@ impl<T: Serialize + DeserializeOwned> PartialOutput<T> {
         name.push(".unfinished");
         let path = PathBuf::from(name);
         let place = path.display();
-        let lines: Vec<String> = match path.is_file() {
+        let bytes = match path.is_file() {
             false => vec![],
-            true => {
-                BufReader::new(File::open(&path).with_context(|| format!("cannot read {place}"))?)
-                    .lines()
-                    .collect::<std::io::Result<_>>()
-                    .with_context(|| format!("cannot read {place}"))?
-            }
+            true => std::fs::read(&path).with_context(|| format!("cannot read {place}"))?,
         };
+        // A run that was killed can leave its last line cut, within a character too.
+        let n_whole = bytes.iter().rposition(|byte| *byte == b'\n');
+        let n_whole = n_whole.map_or(0, |idx| idx + 1);
+        let mut lines = bytes[..n_whole].split(|byte| *byte == b'\n');
+        let header = lines.next().filter(|line| !line.is_empty());
         let mut rows = BTreeMap::new();
-        if let Some((header, entries)) = lines.split_first() {
-            let is_ours = serde_json::from_str::<Header>(header).is_ok_and(|h| h.key == key);
+        if let Some(header) = header {
+            let is_ours = serde_json::from_slice::<Header>(header).is_ok_and(|h| h.key == key);
             if !is_ours {
                 bail!(
                     "{place} is left from a run with other rows, settings or model; \
                      remove it, or choose another --out"
                 );
             }
-            for (idx, line) in entries.iter().enumerate() {
-                match serde_json::from_str::<Entry<T>>(line) {
-                    Ok(entry) => rows.insert(entry.place, entry.row),
-                    // A run that was killed can leave its last line cut.
-                    Err(_) if idx + 1 == entries.len() => break,
-                    Err(error) => bail!("{place}:{}: {error}", idx + 2),
-                };
+            for (idx, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+                let entry: Entry<T> = serde_json::from_slice(line)
+                    .map_err(|error| anyhow::anyhow!("{place}:{}: {error}", idx + 2))?;
+                rows.insert(entry.place, entry.row);
             }
         }
-        // Written anew: a cut line would run into the next one.
-        let mut file = File::create(&path).with_context(|| format!("cannot write {place}"))?;
-        let mut text = serde_json::to_string(&Header {
-            key: key.to_owned(),
-        })?;
-        for (place, row) in &rows {
-            text.push('\n');
-            text.push_str(&serde_json::to_string(&Entry { place: *place, row })?);
-        }
-        text.push('\n');
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .with_context(|| format!("cannot write {place}"))?;
-        let file = OpenOptions::new()
+        // What is there stays where it is: only a cut line goes.
+        let mut file = OpenOptions::new()
+            .create(true)
             .append(true)
             .open(&path)
+            .with_context(|| format!("cannot write {place}"))?;
+        let header = match header {
+            Some(_) => String::new(),
+            None => {
+                serde_json::to_string(&Header {
+                    key: key.to_owned(),
+                })? + "\n"
+            }
+        };
+        file.set_len(n_whole as u64)
+            .and_then(|()| file.write_all(header.as_bytes()))
+            .and_then(|()| file.sync_data())
             .with_context(|| format!("cannot write {place}"))?;
         Ok(Self { path, file, rows })
     }
@@ -144,7 +142,8 @@ mod tests {
         drop(first);
         let path = folder.path().join("out.jsonl.unfinished");
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes.extend(b"{\"place\": 1, \"ro");
+        // Cut within a character of two bytes.
+        bytes.extend(b"{\"place\": 1, \"row\": \"\xc3");
         std::fs::write(&path, bytes).unwrap();
 
         let mut second = PartialOutput::<String>::open(&out, "a").unwrap();

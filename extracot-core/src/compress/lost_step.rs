@@ -9,8 +9,10 @@ use crate::{AtomKind, AtomizedCot};
 /// before it states it, while the original had stated it by then; or `gold`, if the original has a
 /// formula with that result and the compressed text has none.
 ///
-/// Numbers are compared as they are written. A number that the original itself introduces in the
-/// formula, such as a constant, needs no source.
+/// Numbers are runs of digits, compared as they are written: `1,000` is two of them, and a gold answer
+/// with a sign, a comma or a fraction is never found as a result. A number that the original itself
+/// introduces in the formula, such as a constant, needs no source; one that it had before does, also
+/// where that was a list marker.
 pub fn lost_number(
     original: &AtomizedCot,
     compressed: &CompressedCot,

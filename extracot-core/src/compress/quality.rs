@@ -296,6 +296,16 @@ mod tests {
         );
         let fine = keep(&original, &[true, true, true, true, false, false, false]);
         assert_eq!(check(&original, &fine, "", "7", &config), Ok(()));
+        // The second formula builds on the 7 of the first.
+        let original = segment("so $3+4=7$ then $7-2=5$ done");
+        let lost = keep(&original, &[true, false, true, true, true]);
+        let found = check(&original, &lost, "3 and 4, 2", "5", &config).unwrap_err();
+        assert_eq!(found.reason(), "lost_step");
+        let lenient = QualityConfig {
+            requires_sources: false,
+            ..config
+        };
+        assert_eq!(check(&original, &lost, "", "5", &lenient), Ok(()));
         assert!(config.check().is_ok());
         assert!(
             QualityConfig {

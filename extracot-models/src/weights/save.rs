@@ -61,6 +61,10 @@ pub fn save_folder<M: Module>(
         .iter()
         .map(|tensor| (tensor.name.clone(), tensor.byte_len() as u64))
         .collect();
+    if tensors.iter().any(|(name, _)| name.contains(".lora.")) {
+        let message = "the model has adapters; merge them first (merge_lora)";
+        return Err(weights_error(folder, message));
+    }
     let shards = shards(&tensors, how.max_shard_bytes);
     let names: Vec<String> = match shards.len() {
         1 => vec![WEIGHTS.to_owned()],
@@ -69,6 +73,15 @@ pub fn save_folder<M: Module>(
             .collect(),
     };
     let mut weight_map = BTreeMap::new();
+    if names.len() > 1 {
+        // Without an index a folder that is written by half does not load: shards of two models
+        // under the same names would.
+        for old in [WEIGHTS, INDEX].map(|name| folder.join(name)) {
+            if old.is_file() {
+                fs::remove_file(&old).map_err(CoreError::io("remove", &old))?;
+            }
+        }
+    }
     for (name, shard) in names.iter().zip(&shards) {
         write_shard(module, &folder.join(name), how.dtype, Some(shard))?;
         let file = PathBuf::from(name);
@@ -109,13 +122,23 @@ fn remove_others(folder: &Path, names: &[String]) -> Result<(), ModelError> {
     for entry in entries {
         let entry = entry.map_err(CoreError::io("read", folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_weights = name.starts_with("model") && name.ends_with(".safetensors");
+        let is_weights = name == WEIGHTS || is_shard(&name);
         let is_index = name == INDEX && names.len() == 1;
         if is_index || (is_weights && !names.contains(&name)) {
             fs::remove_file(entry.path()).map_err(CoreError::io("remove", &entry.path()))?;
         }
     }
     Ok(())
+}
+
+/// Whether a name has the form `model-00001-of-00002.safetensors`.
+fn is_shard(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix("model-")
+        .and_then(|rest| rest.strip_suffix(".safetensors"))
+        .and_then(|rest| rest.split_once("-of-"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(i, n)| is_number(i) && is_number(n))
 }
 
 /// Writes the tensors named in `names`, or all of them.
@@ -153,5 +176,7 @@ mod tests {
         let expected = [vec!["a", "b"], vec!["c"], vec!["d", "e"]];
         assert_eq!(shards(&tensors, 10), expected);
         assert_eq!(shards(&tensors, 100).len(), 1);
+        assert!(is_shard("model-00001-of-00002.safetensors"));
+        assert!(!is_shard("model_best.safetensors") && !is_shard("model-best.safetensors"));
     }
 }
