@@ -341,6 +341,17 @@ impl AblationConfig {
                 bail!("{key} = {value} is not allowed: at least 0");
             }
         }
+        for (key, sft) in [
+            ("base.first.sft.ema_decay", &self.base.first.sft),
+            ("base.second.sft.ema_decay", &self.base.second.sft),
+            ("sft.fixed.ema_decay", &self.sft.fixed),
+            ("sft.mixed.ema_decay", &self.sft.mixed),
+        ] {
+            let value = sft.ema_decay;
+            if !(0.0..1.0).contains(&value) {
+                bail!("{key} = {value} is not allowed: at least 0 and below 1");
+            }
+        }
         let room = self.base.decoder.max_position_embeddings;
         for (key, value) in [
             ("decode.max_new_tokens", self.decode.max_new_tokens),

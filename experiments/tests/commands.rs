@@ -119,7 +119,7 @@ fn a_wrong_row_or_argument_is_named() {
             &[],
             "{\"id\": 1, \"input_ids\": []}",
             1,
-            "`1` has no token",
+            "-:1: `1` has no token",
         ),
         (
             "generate",
@@ -229,6 +229,10 @@ fn doctor_finds_nothing_wrong_with_the_base_and_names_what_is_damaged() {
     assert!(!is_well && text.contains("WRONG weights"), "{text}");
     // What else there is is still checked.
     assert!(text.contains("ok    tokenizer.json"), "{text}");
+    let generation = folder.path().join("generation_config.json");
+    std::fs::write(&generation, "{\"eos_token_id\": \"end\"}").unwrap();
+    let (_, text) = doctor(folder.path());
+    assert!(text.contains("WRONG end of answers"), "{text}");
     std::fs::remove_file(folder.path().join("config.json")).unwrap();
     let (is_well, text) = doctor(folder.path());
     assert!(!is_well && text.contains("WRONG config.json"), "{text}");

@@ -72,14 +72,22 @@ impl CompanionFiles {
         }
     }
 
-    /// Writes them to `folder`.
+    /// Writes them to `folder`. Those of an earlier model go: its chat template must not be read with
+    /// this one.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Core`] if a file cannot be written.
+    /// [`ModelError::Core`] if a file cannot be written or removed.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        for (name, text) in &self.texts {
-            write_atomic(&folder.join(name), |out| out.write_all(text.as_bytes()))?;
+        for path in NAMES.map(|name| folder.join(name)) {
+            let name = path.file_name().and_then(|name| name.to_str());
+            match name.and_then(|name| self.texts.get(name)) {
+                Some(text) => write_atomic(&path, |out| out.write_all(text.as_bytes()))?,
+                None if path.is_file() => {
+                    std::fs::remove_file(&path).map_err(CoreError::io("remove", &path))?;
+                }
+                None => {}
+            }
         }
         Ok(())
     }
@@ -120,6 +128,8 @@ mod tests {
         let (source, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(source.path().join("generation_config.json"), "{\"a\": 1}").unwrap();
         std::fs::write(source.path().join("added_tokens.json"), "{}").unwrap();
+        // Left by another model.
+        std::fs::write(copy.path().join("chat_template.jinja"), "old").unwrap();
         let files = CompanionFiles::load(source.path()).unwrap();
         files.save(copy.path()).unwrap();
         let names: Vec<_> = std::fs::read_dir(copy.path())

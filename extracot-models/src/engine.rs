@@ -84,6 +84,31 @@ impl<M> std::fmt::Debug for LocalEngine<'_, M> {
     }
 }
 
+impl<M: CausalLm> LocalEngine<'_, M> {
+    /// Refuses a prompt that cannot be completed: all are checked before the first is decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::EmptyPrompt`], and [`ModelError::PromptTooLong`] if prompt and completion exceed
+    /// the model's positions.
+    pub fn check_prompt(&self, prompt: &Prompt, params: &SamplingParams) -> Result<(), ModelError> {
+        let (prompt_id, n_tokens) = (prompt.id.clone(), prompt.token_ids.len());
+        let (max_new_tokens, max_positions) = (params.max_new_tokens, self.model.max_positions());
+        if n_tokens == 0 {
+            return Err(ModelError::EmptyPrompt { prompt_id });
+        }
+        if n_tokens + max_new_tokens > max_positions {
+            return Err(ModelError::PromptTooLong {
+                prompt_id,
+                n_tokens,
+                max_new_tokens,
+                max_positions,
+            });
+        }
+        Ok(())
+    }
+}
+
 impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
     type Error = ModelError;
 
@@ -94,19 +119,7 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         seed: Seed,
     ) -> Result<Vec<RolloutGroup>, ModelError> {
         for prompt in prompts {
-            let n_tokens = prompt.token_ids.len();
-            if n_tokens == 0 {
-                let prompt_id = prompt.id.clone();
-                return Err(ModelError::EmptyPrompt { prompt_id });
-            }
-            if n_tokens + params.max_new_tokens > self.model.max_positions() {
-                return Err(ModelError::PromptTooLong {
-                    prompt_id: prompt.id.clone(),
-                    n_tokens,
-                    max_new_tokens: params.max_new_tokens,
-                    max_positions: self.model.max_positions(),
-                });
-            }
+            self.check_prompt(prompt, params)?;
         }
         let per_batch = (self.batch_rows / params.group_size.max(1)).max(1);
         // Similar lengths share a batch: the padding is small.

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::checkpoint::save_json;
 use crate::init::normal;
+use crate::weights::weights_error;
 use crate::{Decoder, ModelError};
 
 /// File name of adapters, as PEFT has it.
@@ -207,13 +208,6 @@ struct SavedConfig {
     lora_alpha: f64,
     #[serde(default)]
     modules_to_save: Option<Vec<String>>,
-}
-
-fn weights_error(path: &Path, message: impl ToString) -> ModelError {
-    ModelError::Weights {
-        path: path.to_owned(),
-        message: message.to_string(),
-    }
 }
 
 /// PEFT's name of a parameter at a burn path, if it belongs into an adapter file.

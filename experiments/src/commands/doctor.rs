@@ -12,6 +12,7 @@ use extracot_models::memory::gib;
 use extracot_models::{DecoderConfig, HfChat, HfTokenizer};
 
 use super::estimate::available_memory;
+use super::model::end_ids;
 
 /// The backends of this build.
 const BACKENDS: [(&str, bool); 4] = [
@@ -138,6 +139,14 @@ fn check_model(findings: &mut Findings, folder: &Path, device: &Device) {
     });
     findings.add("weights", weights.map_err(Into::into));
 
+    match end_ids(folder, &config) {
+        Err(error) => findings.add("end of answers", Err(error)),
+        Ok(ids) if ids.is_empty() => Findings::note(
+            "end of answers",
+            "no eos_token_id: only the chat template's end of turn stops a completion",
+        ),
+        Ok(ids) => findings.add("end of answers", Ok(format!("ids {ids:?}"))),
+    }
     if !folder.join("tokenizer.json").is_file() {
         Findings::note(
             "tokenizer.json",

@@ -127,7 +127,6 @@ pub fn run(arguments: &Generate) -> Result<()> {
         .iter()
         .map(|(line, row)| {
             prompt(row, arguments.ratio, &model)
-                .and_then(|prompt| check_room(prompt, arguments.max_new_tokens, &model))
                 .with_context(|| format!("{}:{line}", common.input.display()))
         })
         .collect::<Result<Vec<Prompt>>>()?;
@@ -164,6 +163,11 @@ pub fn run(arguments: &Generate) -> Result<()> {
         top_p: arguments.top_p,
         ..SamplingParams::at(arguments.temperature, 1, arguments.max_new_tokens)
     };
+    for ((line, _), prompt) in input.iter().zip(&prompts) {
+        engine
+            .check_prompt(prompt, &params)
+            .with_context(|| format!("{}:{line}", common.input.display()))?;
+    }
     let completion = |row: &Row, rollout: &Rollout| {
         let tokenizer = model.tokenizer.as_ref();
         let first = rollout.token_ids.first();
@@ -205,19 +209,6 @@ pub fn run(arguments: &Generate) -> Result<()> {
         partial.keep(places.iter().copied().zip(complete(places)?))?;
     }
     partial.finish(|completions| rows::write(&common.out, completions))
-}
-
-/// A prompt that leaves room for its completion.
-fn check_room(prompt: Prompt, max_new_tokens: usize, model: &LoadedModel) -> Result<Prompt> {
-    let (n_tokens, room) = (prompt.token_ids.len(), model.decoder.max_positions());
-    match n_tokens {
-        0 => bail!("prompt `{}` has no token", prompt.id),
-        _ if n_tokens + max_new_tokens > room => bail!(
-            "{n_tokens} tokens and --max-new-tokens {max_new_tokens} exceed the model's {room} \
-             positions"
-        ),
-        _ => Ok(prompt),
-    }
 }
 
 /// Names, sizes and times of the files of a model that decoding reads: a changed model is another

@@ -79,7 +79,7 @@ impl LoadedModel {
 }
 
 /// `eos_token_id` of `generation_config.json`, else of `config.json`: a number or a list.
-fn end_ids(folder: &Path, config: &DecoderConfig) -> Result<Vec<u32>> {
+pub(super) fn end_ids(folder: &Path, config: &DecoderConfig) -> Result<Vec<u32>> {
     let path = folder.join("generation_config.json");
     let generation: Value = match path.is_file() {
         false => Value::Null,

@@ -34,7 +34,7 @@ struct IndexMetadata {
     total_size: u64,
 }
 
-fn weights_error(path: &Path, message: impl ToString) -> ModelError {
+pub(crate) fn weights_error(path: &Path, message: impl ToString) -> ModelError {
     ModelError::Weights {
         path: path.to_owned(),
         message: message.to_string(),
