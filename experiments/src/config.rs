@@ -56,8 +56,10 @@ pub struct ProblemsConfig {
     pub n_train: usize,
     /// Training problems whose difficulty is measured for the policy queue.
     pub n_warmup: usize,
-    /// Problems of reinforcement learning.
+    /// Problems whose teacher budgets are measured for reinforcement learning.
     pub n_reinforce: usize,
+    /// The most of them with the same teacher budget that reinforcement learning takes.
+    pub reinforce_quota: usize,
     /// Problems of the table.
     pub n_evaluate: usize,
     /// Where the problems of the table come from.
@@ -311,6 +313,7 @@ impl AblationConfig {
             ("problems.n_train", self.problems.n_train, 1),
             ("problems.n_warmup", self.problems.n_warmup, 1),
             ("problems.n_reinforce", self.problems.n_reinforce, 1),
+            ("problems.reinforce_quota", self.problems.reinforce_quota, 1),
             ("problems.n_evaluate", self.problems.n_evaluate, 1),
             ("budgets.n_samples", self.budgets.n_samples, 1),
             ("decode.max_new_tokens", self.decode.max_new_tokens, 1),

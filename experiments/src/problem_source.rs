@@ -184,6 +184,7 @@ mod tests {
         n_train: 50,
         n_warmup: 1,
         n_reinforce: 20,
+        reinforce_quota: 20,
         n_evaluate: 20,
         evaluate_on: EvaluationSplit::Test,
     };

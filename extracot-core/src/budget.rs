@@ -1,5 +1,7 @@
 //! Teacher budgets: how short a problem can be answered reliably.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::KeepLevel;
@@ -53,6 +55,27 @@ pub fn teacher_budget(outcomes: &[LevelOutcome], rule: BudgetRule) -> Option<Kee
     }
 }
 
+/// Indices of the problems that reinforcement learning takes: the first `quota` of every budget. The
+/// problems without a budget are a bucket too. A bucket with fewer problems is not refilled.
+///
+/// Most problems of an easy set have the smallest budget. Their common push towards it drowns what
+/// the few hard ones say, so the policy forgets to look at the problem.
+///
+/// # Source
+///
+/// The released data scripts take an equal quota from every bucket and fewer of those that no level
+/// solves; one quota for all is our choice (`docs/decisions/0011`).
+pub fn within_quota(budgets: &[Option<KeepLevel>], quota: usize) -> Vec<usize> {
+    let mut taken: BTreeMap<Option<KeepLevel>, usize> = BTreeMap::new();
+    let has_room = |(_, budget): &(usize, &Option<KeepLevel>)| {
+        let n_taken = taken.entry(**budget).or_default();
+        *n_taken += 1;
+        *n_taken <= quota
+    };
+    let kept = budgets.iter().enumerate().filter(has_room);
+    kept.map(|(idx, _)| idx).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +106,13 @@ mod tests {
             None
         );
         assert_eq!(teacher_budget(&[], BudgetRule::Smallest), None);
+    }
+    #[test]
+    fn every_bucket_gives_its_first_problems() {
+        let [twenty, forty, ..] = KeepLevel::ALL;
+        let budgets = [Some(twenty), None, Some(twenty), Some(forty), Some(twenty)];
+        assert_eq!(within_quota(&budgets, 2), [0, 1, 2, 3]);
+        assert_eq!(within_quota(&budgets, 1), [0, 1, 3]);
+        assert!(within_quota(&budgets, 0).is_empty());
     }
 }

@@ -25,12 +25,17 @@ pub struct QueryBlock {
 /// computed, and a block is still large enough for the matrix product.
 const BLOCK: usize = 64;
 
+/// The queries `0..n_queries`, a block after the other.
+pub fn query_blocks(n_queries: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n_queries)
+        .step_by(BLOCK)
+        .map(move |start| start..(start + BLOCK).min(n_queries))
+}
+
 /// Causal attention over `seq` tokens, for `n_groups` query heads per key head.
 pub fn causal_blocks(seq: usize, n_groups: usize, device: &Device) -> Vec<QueryBlock> {
-    (0..seq)
-        .step_by(BLOCK)
-        .map(|start| {
-            let queries = start..(start + BLOCK).min(seq);
+    query_blocks(seq)
+        .map(|queries| {
             let n_keys = queries.end;
             let mut values = Vec::with_capacity(queries.len() * n_keys);
             for query in queries.clone() {

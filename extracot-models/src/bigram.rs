@@ -60,15 +60,15 @@ impl CausalLm for BigramLm {
         KvCache::new(0, [batch, 0, 0], device)
     }
 
-    fn extend(
+    fn hidden_after(
         &self,
         token_ids: Tensor<2, Int>,
         _rows: &RaggedBatch,
         cache: &mut KvCache,
-    ) -> Tensor<2> {
+    ) -> Tensor<3> {
         let [_, n_new] = token_ids.dims();
         cache.reserve(n_new);
         cache.advance(n_new);
-        self.rows(token_ids.narrow(1, n_new - 1, 1)).flatten(0, 1) // [batch, vocab]
+        self.rows(token_ids)
     }
 }

@@ -9,8 +9,9 @@ use crate::kv_cache::KvCache;
 /// A causal language model.
 ///
 /// An implementor guarantees that the logits at a position depend on the tokens up to it only, and
-/// that [`CausalLm::extend`] computes what [`CausalLm::hidden`] and [`CausalLm::head`] compute. A
-/// caller pads on the right for `hidden` and on the left for `extend`.
+/// that [`CausalLm::hidden_after`] computes what [`CausalLm::hidden`] computes, gradients included:
+/// policy training runs it under autodiff. A caller pads the rows of `hidden` on the right, and the
+/// first tokens of a cache on the left.
 pub trait CausalLm: Module {
     /// Tokens of the vocabulary.
     fn vocab_size(&self) -> usize;
@@ -35,6 +36,18 @@ pub trait CausalLm: Module {
     /// An empty cache for `batch` rows.
     fn new_cache(&self, batch: usize, device: &Device) -> KvCache;
 
+    /// Feeds tokens after those in the cache and gives their final hidden states.
+    ///
+    /// # Shapes
+    ///
+    /// - `token_ids`: `[batch, n_new]`; output: `[batch, n_new, d_model]`
+    fn hidden_after(
+        &self,
+        token_ids: Tensor<2, Int>,
+        rows: &RaggedBatch,
+        cache: &mut KvCache,
+    ) -> Tensor<3>;
+
     /// Feeds tokens after those in the cache and gives the logits after the last of them.
     ///
     /// # Shapes
@@ -45,7 +58,11 @@ pub trait CausalLm: Module {
         token_ids: Tensor<2, Int>,
         rows: &RaggedBatch,
         cache: &mut KvCache,
-    ) -> Tensor<2>;
+    ) -> Tensor<2> {
+        let [_, n_new] = token_ids.dims();
+        let hidden = self.hidden_after(token_ids, rows, cache);
+        self.head(hidden.narrow(1, n_new - 1, 1).flatten(0, 1))
+    }
 }
 
 /// How the rows of a left-padded batch are placed: slots before `n_pads` hold padding.

@@ -1,6 +1,7 @@
 //! Stage 3: rollouts, verdicts, rewards, advantages, update - in that order, in one function.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
@@ -13,7 +14,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::batch::{PolicyBatch, PolicyRow, Sequence, TokenBatch, completion_logprobs};
+use crate::batch::{PolicyBatch, PolicyRow};
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
 use crate::update::{StepStats, UpdateConfig, Updater};
@@ -192,7 +193,6 @@ pub fn train_policy<M: CausalLm + Sync>(
                         prompt_ids: group.prompt.token_ids.clone(),
                         completion_ids: rollout.token_ids.clone(),
                         old_logprobs: rollout.logprobs.clone(),
-                        ref_logprobs: Vec::new(),
                         advantage_main: advantage.main,
                         advantage_control: advantage.control,
                     });
@@ -214,15 +214,15 @@ pub fn train_policy<M: CausalLm + Sync>(
             }
         }
 
+        let mut shards = PolicyBatch::collate(&rows, config.n_shards);
         if let Some(reference) = &reference {
-            add_reference_logprobs(&mut rows, reference, config.batch_rows, &inner_device);
+            set_reference(&mut shards, reference, &inner_device);
         }
         let mut stats = Vec::new();
         if !rows.is_empty() {
-            let shards = PolicyBatch::collate(&rows, config.n_shards);
             for _ in 0..config.updates_per_step {
                 let (next, done) = updater.step(model, &shards, device, |model, shard| {
-                    let logprobs = completion_logprobs(model, &shard.tokens, device);
+                    let logprobs = shard.tokens.logprobs(model, device);
                     algorithm
                         .objective
                         .loss(shard, shard.tensors(device), logprobs)
@@ -231,7 +231,7 @@ pub fn train_policy<M: CausalLm + Sync>(
                 stats.push(done);
             }
         }
-        let mut metrics = step_metrics(&rollouts, &rows, &stats);
+        let mut metrics = step_metrics(&rollouts, &shards, &stats);
         for (key, n_constant) in [
             ("group/constant_share", n_main_constant),
             ("group/control_constant_share", n_control_constant),
@@ -275,32 +275,21 @@ fn step_problems(
     order.into_iter().skip(start).take(n).collect()
 }
 
-fn add_reference_logprobs<M: CausalLm>(
-    rows: &mut [PolicyRow],
-    reference: &M,
-    batch_rows: usize,
-    device: &Device,
-) {
-    for chunk in rows.chunks_mut(batch_rows.max(1)) {
-        let sequences: Vec<Sequence<'_>> = chunk
-            .iter()
-            .map(|r| Sequence {
-                prompt_ids: &r.prompt_ids,
-                completion_ids: &r.completion_ids,
-            })
-            .collect();
-        let batch = TokenBatch::collate(&sequences);
-        let logprobs = completion_logprobs(reference, &batch, device).into_data();
-        let mut logprobs = logprobs.iter::<f32>();
-        for row in chunk {
-            row.ref_logprobs = logprobs.by_ref().take(row.completion_ids.len()).collect();
+/// Log-probabilities under the reference policy, every shard on a thread of its own as in the update.
+fn set_reference<M: CausalLm + Sync>(shards: &mut [PolicyBatch], reference: &M, device: &Device) {
+    thread::scope(|scope| {
+        for shard in shards {
+            scope.spawn(|| {
+                let logprobs = shard.tokens.logprobs(reference, device).into_data();
+                shard.set_ref_logprobs(logprobs.iter::<f32>().collect());
+            });
         }
-    }
+    });
 }
 
 fn step_metrics(
     rollouts: &[RolloutRow],
-    rows: &[PolicyRow],
+    shards: &[PolicyBatch],
     stats: &[StepStats],
 ) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
@@ -349,27 +338,20 @@ fn step_metrics(
         mean(&|row| row.think_tokens as f64),
     );
     set("ratio/realized_mean", mean(&|row| row.realized_ratio));
-    let n_tokens = rows
+    let old_logprobs = || shards.iter().flat_map(PolicyBatch::old_logprobs);
+    let n_tokens = old_logprobs().count().max(1) as f64;
+    let kl: f64 = shards
         .iter()
-        .map(|row| row.completion_ids.len())
-        .sum::<usize>()
-        .max(1) as f64;
-    let kl: f64 = rows
-        .iter()
-        .flat_map(|row| row.old_logprobs.iter().zip(&row.ref_logprobs))
+        .flat_map(|shard| shard.old_logprobs().iter().zip(shard.ref_logprobs()))
         .map(|(old, reference)| {
             let log_weight = f64::from(reference - old);
             log_weight.exp() - log_weight - 1.0
         })
         .sum();
-    if rows.iter().any(|row| !row.ref_logprobs.is_empty()) {
+    if shards.iter().any(|shard| !shard.ref_logprobs().is_empty()) {
         set("policy/kl_k3_nats", kl / n_tokens);
     }
-    let entropy: f64 = rows
-        .iter()
-        .flat_map(|row| &row.old_logprobs)
-        .map(|l| -f64::from(*l))
-        .sum();
+    let entropy: f64 = old_logprobs().map(|l| -f64::from(*l)).sum();
     set("policy/entropy_nats", entropy / n_tokens);
     let n_updates = stats.len().max(1) as f64;
     set(

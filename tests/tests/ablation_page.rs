@@ -163,7 +163,6 @@ mod objective {
             prompt_ids: vec![1],
             completion_ids: vec![2, 2],
             old_logprobs: vec![-1.0; 2],
-            ref_logprobs: vec![],
             advantage_main: 3.0,
             advantage_control: 0.0,
         };

@@ -145,13 +145,13 @@ pub fn train_arm(
     settings: &impl Serialize,
     prepared: &Prepared,
 ) -> Result<TrainedArm> {
-    let Prepared { sft, budgets, .. } = prepared;
+    let Prepared { sft, reinforce, .. } = prepared;
     let config = &pipeline.config.chrpo.policy;
     let name = format!("arm_{}", slug(&arm.name));
-    let inputs = (&sft.key, &budgets.key, settings, config, pipeline.seed);
+    let inputs = (&sft.key, &reinforce.key, settings, config, pipeline.seed);
     let stage = pipeline.run.stage(&name, &inputs, |stage| {
         let policy = pipeline.policy(sft)?;
-        let problems: Vec<PolicyProblem> = budgets.read("budgets.jsonl")?;
+        let problems: Vec<PolicyProblem> = reinforce.read("problems.jsonl")?;
         let algorithm = PolicyAlgorithm {
             reward: arm.reward.as_ref(),
             estimator: arm.estimator.as_ref(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use extracot_core::budget::{LevelOutcome, teacher_budget};
+use extracot_core::budget::{LevelOutcome, teacher_budget, within_quota};
 use extracot_core::{ControlToken, KeepLevel, Problem, ThinkState, Tokenizer};
 use extracot_train::evaluate::JudgedRollout;
 use extracot_train::policy_trainer::PolicyProblem;
@@ -115,6 +115,34 @@ pub fn measure_budgets(
         stage.write("counts.jsonl", &[counts])?;
         stage.write("budgets.jsonl", &rows)
     })
+}
+
+/// Takes the problems that reinforcement learning learns on: at most a quota of every budget.
+///
+/// # Errors
+///
+/// If reading or writing fails.
+pub fn fill_quotas(pipeline: &Pipeline, budgets: &StageFolder) -> Result<StageFolder> {
+    let quota = pipeline.config.problems.reinforce_quota;
+    pipeline
+        .run
+        .stage("reinforce", &(&budgets.key, quota), |stage| {
+            let rows: Vec<PolicyProblem> = budgets.read("budgets.jsonl")?;
+            let levels: Vec<_> = rows.iter().map(|row| row.budget).collect();
+            let taken: Vec<&PolicyProblem> = within_quota(&levels, quota)
+                .into_iter()
+                .map(|idx| &rows[idx])
+                .collect();
+            let counts = BTreeMap::from([
+                ("taken".to_owned(), taken.len()),
+                (
+                    format!("left out: over the quota of {quota} for each budget"),
+                    rows.len() - taken.len(),
+                ),
+            ]);
+            stage.write("counts.jsonl", &[counts])?;
+            stage.write("problems.jsonl", &taken)
+        })
 }
 
 /// Whether there is a think text that was closed and is not empty.

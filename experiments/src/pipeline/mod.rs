@@ -27,7 +27,7 @@ pub use arms::{
     without_mode_and_control,
 };
 pub use base::{BasePreset, TrainedBase, base_model, train_base};
-pub use budgets::measure_budgets;
+pub use budgets::{fill_quotas, measure_budgets};
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
 pub use evaluation::{Evaluations, evaluate_all};
 pub use prepare::{Prepared, prepare};

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    Pipeline, base_model, collect_traces, compress_traces, fixed_sft, measure_budgets, mixed_sft,
-    train_compressor_stage,
+    Pipeline, base_model, collect_traces, compress_traces, fill_quotas, fixed_sft, measure_budgets,
+    mixed_sft, train_compressor_stage,
 };
 use crate::run::StageFolder;
 
@@ -25,8 +25,10 @@ pub struct Prepared {
     pub warmup: StageFolder,
     /// The model fine-tuned on both queues: arms go on from it.
     pub sft: StageFolder,
-    /// The problems of reinforcement learning with their teacher budgets.
+    /// Teacher budgets of the problems of reinforcement learning.
     pub budgets: StageFolder,
+    /// Those of them that it learns on.
+    pub reinforce: StageFolder,
 }
 
 impl Prepared {
@@ -41,6 +43,7 @@ impl Prepared {
             &self.warmup,
             &self.sft,
             &self.budgets,
+            &self.reinforce,
         ]
     }
 
@@ -74,6 +77,7 @@ pub fn prepare(pipeline: &mut Pipeline) -> Result<Prepared> {
 
     // Stage 3 begins: what the fine-tuned model needs for each problem.
     let budgets = measure_budgets(pipeline, "budgets", &sft, &base, &problems.reinforce)?;
+    let reinforce = fill_quotas(pipeline, &budgets)?;
     Ok(Prepared {
         base,
         traces,
@@ -83,5 +87,6 @@ pub fn prepare(pipeline: &mut Pipeline) -> Result<Prepared> {
         warmup,
         sft,
         budgets,
+        reinforce,
     })
 }

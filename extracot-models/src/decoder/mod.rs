@@ -16,7 +16,7 @@ pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderFamily, DecoderSize};
 pub use rope::{Rope, RopeAngles, RopeScaling, RopeSettings};
 
-use crate::attention_mask::{QueryBlock, causal_blocks, repeat_groups};
+use crate::attention_mask::{QueryBlock, causal_blocks, query_blocks, repeat_groups};
 use crate::causal_lm::{CausalLm, RaggedBatch};
 use crate::init::draw_new_rows;
 use crate::kv_cache::KvCache;
@@ -209,12 +209,12 @@ impl CausalLm for Decoder {
         KvCache::new(self.model.layers.len(), shape, device)
     }
 
-    fn extend(
+    fn hidden_after(
         &self,
         token_ids: Tensor<2, Int>,
         rows: &RaggedBatch,
         cache: &mut KvCache,
-    ) -> Tensor<2> {
+    ) -> Tensor<3> {
         let [batch, n_new] = token_ids.dims();
         let device = token_ids.device();
         let shape = &self.shape;
@@ -222,18 +222,26 @@ impl CausalLm for Decoder {
         let positions = rows.positions(start, n_new);
         let rope = Rope::new(&positions, batch, &shape.rope, &device);
         cache.reserve(n_new);
-        // All queries at once over the whole buffer: a slice of it would be copied.
-        let n_keys = cache.capacity_for(n_new);
-        let bias = rows.bias(start, n_new, n_keys, &device);
-        // Repeated for the key heads too: the sum with the scores then reads two flat buffers.
-        let bias = repeat_groups(bias, shape.n_groups).repeat_dim(1, shape.n_kv_heads);
-        let block = QueryBlock {
-            queries: 0..n_new,
-            n_keys,
-            bias,
-        };
-        let hidden = self.layers(token_ids, &rope, &[block], Some(cache));
-        let last = hidden.narrow(1, n_new - 1, 1).flatten(0, 1); // [batch, d_model]
-        self.head(last)
+        let capacity = cache.capacity_for(n_new);
+        let blocks: Vec<QueryBlock> = query_blocks(n_new)
+            .map(|queries| {
+                // The last block sees the whole buffer: a slice of it would be copied at every
+                // step of decoding.
+                let n_keys = match queries.end == n_new {
+                    true => capacity,
+                    false => start + queries.end,
+                };
+                let bias = rows.bias(start + queries.start, queries.len(), n_keys, &device);
+                // Repeated for the key heads too: the sum with the scores then reads two flat
+                // buffers.
+                let bias = repeat_groups(bias, shape.n_groups).repeat_dim(1, shape.n_kv_heads);
+                QueryBlock {
+                    queries,
+                    n_keys,
+                    bias,
+                }
+            })
+            .collect();
+        self.layers(token_ids, &rope, &blocks, Some(cache))
     }
 }

@@ -2,10 +2,12 @@
 
 mod policy;
 mod shards;
+mod shared_prompts;
 mod tokens;
 
 pub use policy::{PolicyBatch, PolicyRow, PolicyTensors};
 pub use shards::length_shards;
+pub use shared_prompts::SharedPromptBatch;
 pub use tokens::{Sequence, TokenBatch, completion_logprobs};
 
 use extracot_core::CoreError;

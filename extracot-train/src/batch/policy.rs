@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::{Sequence, TokenBatch, length_shards};
+use super::{Sequence, SharedPromptBatch, length_shards};
 
 /// One rollout with what the update needs of it.
 #[derive(Debug, Clone)]
@@ -13,8 +13,6 @@ pub struct PolicyRow {
     pub completion_ids: Vec<u32>,
     /// Log-probabilities recorded while sampling.
     pub old_logprobs: Vec<f32>,
-    /// Log-probabilities under the reference policy; empty if the objective needs none.
-    pub ref_logprobs: Vec<f32>,
     /// Advantage of every token.
     pub advantage_main: f64,
     /// Advantage of the first token's control head.
@@ -25,7 +23,7 @@ pub struct PolicyRow {
 #[derive(Debug, Clone)]
 pub struct PolicyBatch {
     /// The sequences.
-    pub tokens: TokenBatch,
+    pub tokens: SharedPromptBatch,
     old_logprobs: Vec<f32>,
     ref_logprobs: Vec<f32>,
     advantages_main: Vec<f32>,
@@ -54,13 +52,10 @@ pub struct PolicyTensors {
 }
 
 impl PolicyBatch {
-    /// The rows in at most `n_shards` batches of similar lengths.
+    /// The rows in at most `n_shards` batches of completions of similar lengths.
     pub fn collate(rows: &[PolicyRow], n_shards: usize) -> Vec<Self> {
-        let lengths: Vec<usize> = rows
-            .iter()
-            .map(|row| row.prompt_ids.len() + row.completion_ids.len())
-            .collect();
-        let n_tokens_total = rows.iter().map(|row| row.completion_ids.len()).sum();
+        let lengths: Vec<usize> = rows.iter().map(|row| row.completion_ids.len()).collect();
+        let n_tokens_total = lengths.iter().sum();
         length_shards(&lengths, n_shards)
             .iter()
             .map(|shard| {
@@ -84,12 +79,9 @@ impl PolicyBatch {
                 .collect()
         };
         Self {
-            tokens: TokenBatch::collate(&sequences),
+            tokens: SharedPromptBatch::collate(&sequences),
             old_logprobs: per_token(|row, t| row.old_logprobs[t]),
-            ref_logprobs: rows
-                .iter()
-                .flat_map(|row| row.ref_logprobs.clone())
-                .collect(),
+            ref_logprobs: Vec::new(),
             advantages_main: per_token(|row, _| row.advantage_main as f32),
             advantages_control: per_token(|row, t| match t {
                 0 => row.advantage_control as f32,
@@ -98,6 +90,27 @@ impl PolicyBatch {
             n_tokens_total,
             n_rollouts_total,
         }
+    }
+
+    /// Recorded while sampling: `[n_tokens]`, in nats.
+    pub fn old_logprobs(&self) -> &[f32] {
+        &self.old_logprobs
+    }
+
+    /// Under the reference policy: `[n_tokens]`, in nats; empty before
+    /// [`Self::set_ref_logprobs`].
+    pub fn ref_logprobs(&self) -> &[f32] {
+        &self.ref_logprobs
+    }
+
+    /// Sets what an objective with a divergence term needs.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one value for each action token.
+    pub fn set_ref_logprobs(&mut self, logprobs: Vec<f32>) {
+        assert_eq!(logprobs.len(), self.old_logprobs.len(), "one per token");
+        self.ref_logprobs = logprobs;
     }
 
     /// The per-token inputs on `device`.

@@ -55,7 +55,6 @@ mod tests {
             prompt_ids: vec![1],
             completion_ids: vec![2; n_tokens],
             old_logprobs: vec![-1.0; n_tokens],
-            ref_logprobs: vec![-1.0; n_tokens],
             advantage_main: main,
             advantage_control: control,
         }
@@ -64,8 +63,9 @@ mod tests {
     fn gradient(objective: &dyn PolicyObjective, rows: &[PolicyRow], n_shards: usize) -> Vec<f32> {
         let device = Device::flex().autodiff();
         let mut all = Vec::new();
-        for batch in PolicyBatch::collate(rows, n_shards) {
+        for mut batch in PolicyBatch::collate(rows, n_shards) {
             let n_tokens = batch.tokens.n_targets();
+            batch.set_ref_logprobs(vec![-1.0; n_tokens]);
             let data = TensorData::new(vec![-1.0f32; n_tokens], [n_tokens]);
             let leaf = Tensor::<1>::from_data(data, &device).require_grad();
             let loss = objective.loss(&batch, batch.tensors(&device), leaf.clone());
