@@ -149,6 +149,15 @@ fn tensors_that_do_not_fit_are_named() {
     bytes[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     fs::write(file(&folder), bytes).unwrap();
     assert_says(folder.path(), &[WEIGHTS, "is not finite"]);
+
+    // The same in a bf16 shard: its upper half is that of an f32.
+    let folder = copy("qwen3_sharded");
+    let shard = folder.path().join(SHARD);
+    let mut bytes = fs::read(&shard).unwrap();
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&f32::INFINITY.to_le_bytes()[2..]);
+    fs::write(&shard, bytes).unwrap();
+    assert_says(folder.path(), &[SHARD, "is not finite"]);
 }
 
 #[test]
@@ -159,7 +168,13 @@ fn a_tensor_that_is_nowhere_and_one_that_is_in_two_shards_are_named() {
         let map = index["weight_map"].as_object_mut().unwrap();
         map.retain(|_, shard| shard != SHARD);
     });
-    assert_says(folder.path(), &["missing `model."]);
+    assert_says(folder.path(), &[INDEX, "missing `model."]);
+
+    let folder = copy("qwen3_sharded");
+    edit_json(&folder.path().join(INDEX), |index| {
+        index["weight_map"] = json!({});
+    });
+    assert_says(folder.path(), &[INDEX, "names no file"]);
 
     let folder = copy("qwen3_sharded");
     fs::copy(

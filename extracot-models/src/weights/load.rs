@@ -1,11 +1,11 @@
 //! Reading: every tensor must be there, of the right shape and finite, and none besides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{
-    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
+    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, ModuleStore, PyTorchToBurnAdapter,
     SafetensorsStore,
 };
 use burn::tensor::{DType, Tensor};
@@ -57,6 +57,9 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         source,
     })?;
     let shards: BTreeSet<PathBuf> = index.weight_map.into_values().collect();
+    if shards.is_empty() {
+        return Err(weights_error(&path, "weight_map names no file"));
+    }
     let mut files = Vec::new();
     for shard in shards {
         // An index is data: it must not make us read other files.
@@ -76,51 +79,97 @@ fn load<M: Module>(
     dtype: DType,
     ignore: impl Fn(&str) -> bool,
 ) -> Result<M, ModelError> {
-    let mut found = BTreeSet::new();
+    // The file of every parameter that was read.
+    let mut found: BTreeMap<String, &Path> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for path in files {
         if !path.is_file() {
             return Err(weights_error(path, "no such file"));
         }
-        let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(dtype));
-        let mut store = SafetensorsStore::from_file(path)
-            .with_from_adapter(adapter)
-            .validate(false) // all problems are reported below, in our words
-            .allow_partial(true);
-        let applied = module
-            .load_from(&mut store)
-            .map_err(|error| weights_error(path, error))?;
-        let mut problems: Vec<String> = applied.errors.iter().map(explained).collect();
-        let unexpected = applied.unused.iter().filter(|name| !ignore(name));
-        problems.extend(unexpected.map(|name| format!("unexpected `{name}`")));
-        let twice = applied.applied.iter().filter(|name| found.contains(*name));
-        problems.extend(twice.map(|name| format!("`{name}` is in an earlier shard too")));
+        let mut problems = Vec::new();
+        for group in groups(path)? {
+            let mut store = store(path);
+            let tensors = store
+                .get_all_tensors()
+                .map_err(|error| weights_error(path, error))?;
+            let tensors = tensors
+                .iter()
+                .filter(|(name, _)| group.contains(*name))
+                .map(|(_, tensor)| tensor.clone())
+                .collect();
+            let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(dtype));
+            let applied = module.apply(tensors, None, Some(Box::new(adapter)), false);
+            problems.extend(applied.errors.iter().map(explained));
+            let unexpected = applied.unused.iter().filter(|name| !ignore(name));
+            problems.extend(unexpected.map(|name| format!("unexpected `{name}`")));
+            let twice = applied
+                .applied
+                .iter()
+                .filter(|name| found.contains_key(*name));
+            problems.extend(twice.map(|name| format!("`{name}` is in an earlier shard too")));
+            found.extend(
+                applied
+                    .applied
+                    .into_iter()
+                    .map(|name| (name, path.as_path())),
+            );
+            missing.extend(applied.missing.into_iter().map(|(name, _)| name));
+        }
         if !problems.is_empty() {
             return Err(weights_error(path, problems.join(", ")));
         }
-        found.extend(applied.applied);
-        missing.extend(applied.missing.into_iter().map(|(name, _)| name));
     }
     let missing: Vec<String> = missing
-        .difference(&found)
+        .into_iter()
+        .filter(|name| !found.contains_key(name))
         .map(|name| format!("missing `{name}`"))
         .collect();
-    let place = match files {
-        [file] => file,
-        _ => files
-            .first()
-            .and_then(|file| file.parent())
-            .unwrap_or(Path::new(".")),
-    };
     if !missing.is_empty() {
-        return Err(weights_error(place, missing.join(", ")));
+        let place = match files {
+            [file] => file.clone(),
+            // No shard has them: the index is at fault.
+            _ => files[0].with_file_name(INDEX),
+        };
+        return Err(weights_error(&place, missing.join(", ")));
     }
     let mut check = FiniteCheck::default();
     module.visit(&mut check);
     match check.first_bad {
-        Some(name) => Err(weights_error(place, format!("`{name}` is not finite"))),
+        Some(name) => {
+            let file = found.get(&name).copied().unwrap_or(&files[0]);
+            Err(weights_error(file, format!("`{name}` is not finite")))
+        }
         None => Ok(module),
     }
+}
+
+/// Bytes of the tensors that are read before the file is opened anew. The pages of a mapped file count
+/// as memory of the process until it is closed: mapped once, a file would take its size twice.
+const GROUP_BYTES: usize = 64 << 20;
+
+fn store(path: &Path) -> SafetensorsStore {
+    SafetensorsStore::from_file(path)
+}
+
+/// The names of the tensors in `path`, in groups of at most [`GROUP_BYTES`] or of one tensor; at least
+/// one group.
+fn groups(path: &Path) -> Result<Vec<BTreeSet<String>>, ModelError> {
+    let mut store = store(path);
+    let tensors = store
+        .get_all_tensors()
+        .map_err(|error| weights_error(path, error))?;
+    let mut groups: Vec<(usize, BTreeSet<String>)> = vec![(0, BTreeSet::new())];
+    for (name, tensor) in tensors {
+        let n_bytes = tensor.byte_len();
+        match groups.last_mut() {
+            Some((n_used, names)) if *n_used + n_bytes <= GROUP_BYTES => {
+                *n_used += n_bytes;
+                names.insert(name.clone());
+            }
+            _ => groups.push((n_bytes, BTreeSet::from([name.clone()]))),
+        }
+    }
+    Ok(groups.into_iter().map(|(_, names)| names).collect())
 }
 
 fn explained(error: &ApplyError) -> String {
