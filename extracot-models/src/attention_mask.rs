@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Added to a score that must not count. Finite: a row with nothing to look at stays a number, and
-/// `exp` of it is exactly 0 next to any real score.
+/// Added to a score that must not count. Finite in f32 and bf16 (f16 makes it minus infinity): `exp` of
+/// it is exactly 0 next to any real score, and every row has one.
 pub const MASKED: f32 = -1e9;
 
 /// Queries that attend together, and the keys they can see: those behind the last of them are left
@@ -33,7 +33,11 @@ pub fn query_blocks(n_queries: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Causal attention over `seq` tokens, for `n_groups` query heads per key head.
-pub fn causal_blocks(seq: usize, n_groups: usize, device: &Device) -> Vec<QueryBlock> {
+pub fn causal_blocks(
+    seq: usize,
+    n_groups: usize,
+    (device, dtype): (&Device, DType),
+) -> Vec<QueryBlock> {
     query_blocks(seq)
         .map(|queries| {
             let n_keys = queries.end;
@@ -42,7 +46,7 @@ pub fn causal_blocks(seq: usize, n_groups: usize, device: &Device) -> Vec<QueryB
                 values.extend((0..n_keys).map(|key| if key <= query { 0.0 } else { MASKED }));
             }
             let data = TensorData::new(values, [1, 1, queries.len(), n_keys]);
-            let bias = Tensor::from_data(data, (device, DType::F32));
+            let bias = Tensor::from_data(data, (device, dtype));
             QueryBlock {
                 queries,
                 n_keys,

@@ -57,7 +57,7 @@ impl CausalLm for BigramLm {
     }
 
     fn new_cache(&self, batch: usize, device: &Device) -> KvCache {
-        KvCache::new(0, [batch, 0, 0], device)
+        KvCache::new(0, [batch, 0, 0], (device, DType::F32))
     }
 
     fn hidden_after(

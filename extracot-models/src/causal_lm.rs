@@ -26,7 +26,7 @@ pub trait CausalLm: Module {
     /// - `token_ids`: `[batch, seq]`, padded on the right; output: `[batch, seq, d_model]`
     fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3>;
 
-    /// Logits of hidden states.
+    /// Logits of hidden states, in f32 whatever the dtype of the weights.
     ///
     /// # Shapes
     ///
@@ -87,7 +87,13 @@ impl RaggedBatch {
     /// # Shapes
     ///
     /// - output: `[batch, 1, n_new, n_keys]`
-    pub fn bias(&self, start: usize, n_new: usize, n_keys: usize, device: &Device) -> Tensor<4> {
+    pub fn bias(
+        &self,
+        start: usize,
+        n_new: usize,
+        n_keys: usize,
+        (device, dtype): (&Device, DType),
+    ) -> Tensor<4> {
         let mut values = Vec::with_capacity(self.n_pads.len() * n_new * n_keys);
         for n_pad in &self.n_pads {
             for query in start..start + n_new {
@@ -99,6 +105,6 @@ impl RaggedBatch {
             }
         }
         let data = TensorData::new(values, [self.n_pads.len(), 1, n_new, n_keys]);
-        Tensor::from_data(data, (device, DType::F32))
+        Tensor::from_data(data, (device, dtype))
     }
 }

@@ -24,7 +24,7 @@ pub fn save_json<T: Serialize>(value: &T, path: &Path) -> Result<(), ModelError>
     Ok(())
 }
 
-/// Reads the weights of a decoder, in f32.
+/// Reads the weights of a decoder as `dtype`: f32, or f16 or bf16 for half the memory. Training wants f32.
 ///
 /// Tensors that other code writes and that say nothing new are passed over: the rotary angles of old
 /// Llama checkpoints, and the head of a tied model.
@@ -35,10 +35,11 @@ pub fn save_json<T: Serialize>(value: &T, path: &Path) -> Result<(), ModelError>
 pub fn load_decoder(
     config: &DecoderConfig,
     folder: &Path,
+    dtype: DType,
     device: &Device,
 ) -> Result<Decoder, ModelError> {
     let tied = config.tie_word_embeddings;
-    load_folder(Decoder::new(config, device), folder, DType::F32, |name| {
+    load_folder(Decoder::new(config, device), folder, dtype, |name| {
         name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight")
     })
 }
@@ -57,7 +58,7 @@ pub struct PolicyCheckpoint {
 }
 
 impl PolicyCheckpoint {
-    /// Reads a model folder.
+    /// Reads a model folder, with weights in f32.
     ///
     /// # Errors
     ///
@@ -72,7 +73,7 @@ impl PolicyCheckpoint {
                 allowed: "at least the tokenizer's entries",
             });
         }
-        let model = load_decoder(&config, folder, device)?;
+        let model = load_decoder(&config, folder, DType::F32, device)?;
         Ok(Self {
             model,
             config,

@@ -32,9 +32,9 @@ impl KvCache {
     /// # Shapes
     ///
     /// - `shape`: `[batch, n_kv_heads, head_dim]` of every layer
-    pub fn new(n_layers: usize, shape: [usize; 3], device: &Device) -> Self {
+    pub fn new(n_layers: usize, shape: [usize; 3], (device, dtype): (&Device, DType)) -> Self {
         let [batch, n_kv_heads, head_dim] = shape;
-        let zeros = |shape: [usize; 4]| Tensor::zeros(shape, (device, DType::F32));
+        let zeros = |shape: [usize; 4]| Tensor::zeros(shape, (device, dtype));
         let layers = (0..n_layers)
             .map(|_| LayerCache {
                 keys_transposed: zeros([batch, n_kv_heads, head_dim, GROWTH]),
@@ -70,7 +70,7 @@ impl KvCache {
         let grow = |buffer: Tensor<4>, dim: usize| {
             let mut shape = buffer.dims();
             shape[dim] = n_free;
-            let free = Tensor::zeros(shape, (&buffer.device(), DType::F32));
+            let free = Tensor::zeros(shape, (&buffer.device(), buffer.dtype()));
             Tensor::cat(vec![buffer, free], dim)
         };
         for layer in &mut self.layers {

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use extracot_models::DecoderConfig;
 use extracot_models::checkpoint::load_decoder;
 use extracot_models::weights::{INDEX, WEIGHTS};
@@ -29,7 +29,7 @@ fn copy(name: &str) -> tempfile::TempDir {
 /// The error of loading a folder, with its causes.
 fn error_of(folder: &Path) -> String {
     let loaded = DecoderConfig::load(folder)
-        .and_then(|config| load_decoder(&config, folder, &Device::flex()));
+        .and_then(|config| load_decoder(&config, folder, DType::F32, &Device::flex()));
     let error = loaded.map(|_| ()).unwrap_err();
     let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
     format!("{error}: {cause}")
@@ -198,5 +198,5 @@ fn what_other_writers_add_is_passed_over() {
     let untied = copy("qwen3_untied");
     fs::copy(untied.path().join(WEIGHTS), tied.path().join(WEIGHTS)).unwrap();
     let config = DecoderConfig::load(tied.path()).unwrap();
-    assert!(load_decoder(&config, tied.path(), &Device::flex()).is_ok());
+    assert!(load_decoder(&config, tied.path(), DType::F32, &Device::flex()).is_ok());
 }

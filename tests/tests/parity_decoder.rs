@@ -76,7 +76,7 @@ mod parity {
     fn golden(folder: &Path) -> (Decoder, Value) {
         let device = Device::flex();
         let config = DecoderConfig::load(folder).unwrap();
-        let model = load_decoder(&config, folder, &device).unwrap();
+        let model = load_decoder(&config, folder, DType::F32, &device).unwrap();
         let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
         (model, serde_json::from_str(&text).unwrap())
     }
@@ -88,6 +88,32 @@ mod parity {
 
     fn token_ids(value: &Value) -> Vec<u32> {
         floats(value).iter().map(|id| *id as u32).collect()
+    }
+
+    #[test]
+    fn half_precision_stays_near_f32() {
+        let device = Device::flex();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/qwen3_sharded");
+        let (full, golden) = golden(&folder);
+        let ids = token_ids(&golden["cases"][0]["input_ids"]);
+        let want = all_logits(&full, &ids, &device);
+        let config = DecoderConfig::load(&folder).unwrap();
+        // Eight bits of a number in bf16, eleven in f16.
+        for (dtype, tolerance) in [(DType::BF16, 0.05), (DType::F16, 0.01)] {
+            let half = load_decoder(&config, &folder, dtype, &device).unwrap();
+            let found = all_logits(&half, &ids, &device);
+            let mut cache = half.new_cache(1, &device);
+            let one = RaggedBatch { n_pads: vec![0] };
+            let cached =
+                rows(half.extend(ints(std::slice::from_ref(&ids), &device), &one, &mut cache));
+            let last = ids.len() - 1;
+            let largest = want[last].iter().fold(0.0, |m: f32, x| m.max(x.abs()));
+            let difference = largest_difference(&found[last], &want[last]) / largest;
+            let of_cached = largest_difference(&cached[0], &want[last]) / largest;
+            eprintln!("{dtype:?}: {difference:.1e}, cached {of_cached:.1e}");
+            assert!(difference > 0.0, "computed in f32?");
+            assert!(difference < tolerance && of_cached < tolerance);
+        }
     }
 
     fn logprob(logits: &[f32], id: u32) -> f32 {

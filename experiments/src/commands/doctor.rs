@@ -133,7 +133,7 @@ fn check_model(findings: &mut Findings, folder: &Path, device: &Device) {
         config.max_position_embeddings
     );
     findings.add("config.json", Ok(text));
-    let weights = load_decoder(&config, folder, device).map(|decoder| {
+    let weights = load_decoder(&config, folder, DType::F32, device).map(|decoder| {
         let n_params = burn::module::Module::num_params(&decoder);
         format!("{n_params} parameters, all finite")
     });

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::estimate::check_fits;
-use super::model::LoadedModel;
+use super::model::{LoadedModel, WeightDtype};
 use super::partial::PartialOutput;
 use super::{RowArguments, rows};
 use crate::config::content_hash;
@@ -58,6 +58,9 @@ pub struct Generate {
     /// System turn of questions
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    /// Dtype of weights and computation; logits are f32
+    #[arg(long, value_enum, default_value_t)]
+    dtype: WeightDtype,
     /// Rows decoded together
     #[arg(long, default_value_t = 16)]
     batch_rows: usize,
@@ -122,7 +125,8 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if !(0.0..=1.0).contains(&arguments.top_p) || !is_temperature {
         bail!("--top-p has to be from 0 to 1 and --temperature a number of at least 0");
     }
-    let model = LoadedModel::load(&common.model, arguments.system.clone(), &device)?;
+    let system = arguments.system.clone();
+    let model = LoadedModel::load(&common.model, system, arguments.dtype, &device)?;
     let prompts = input
         .iter()
         .map(|(line, row)| {
@@ -197,7 +201,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         return rows::write(&common.out, &complete(&places)?);
     }
     let inputs = (&prompts, &params, &arguments.stop, arguments.seed);
-    let program = (env!("CARGO_PKG_VERSION"), &common.device);
+    let program = (env!("CARGO_PKG_VERSION"), &common.device, arguments.dtype);
     let key = content_hash(&(inputs, program, files_of(&common.model)?))?;
     let mut partial = PartialOutput::open(&common.out, &key)?;
     progress.advance(partial.n_rows(), "from an earlier run");

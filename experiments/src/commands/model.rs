@@ -3,12 +3,37 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
+use clap::ValueEnum;
 use extracot_core::prompt::{TURN_CLOSE, TURN_OPEN};
 use extracot_core::{ChatMl, ChatTemplate, Tokenizer};
 use extracot_models::checkpoint::load_decoder;
 use extracot_models::{CausalLm, Decoder, DecoderConfig, HfChat, HfTokenizer};
+use serde::Serialize;
 use serde_json::Value;
+
+/// The values of `--dtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WeightDtype {
+    /// Exact for every checkpoint
+    #[default]
+    F32,
+    /// Half the memory; small numbers lose digits
+    F16,
+    /// Half the memory; every number has 8 bits
+    Bf16,
+}
+
+impl From<WeightDtype> for DType {
+    fn from(dtype: WeightDtype) -> Self {
+        match dtype {
+            WeightDtype::F32 => Self::F32,
+            WeightDtype::F16 => Self::F16,
+            WeightDtype::Bf16 => Self::BF16,
+        }
+    }
+}
 
 /// What is in a model folder.
 pub(super) struct LoadedModel {
@@ -21,9 +46,14 @@ pub(super) struct LoadedModel {
 }
 
 impl LoadedModel {
-    pub(super) fn load(folder: &Path, system: Option<String>, device: &Device) -> Result<Self> {
+    pub(super) fn load(
+        folder: &Path,
+        system: Option<String>,
+        dtype: WeightDtype,
+        device: &Device,
+    ) -> Result<Self> {
         let config = DecoderConfig::load(folder)?;
-        let decoder = load_decoder(&config, folder, device)?;
+        let decoder = load_decoder(&config, folder, dtype.into(), device)?;
         let tokenizer = match folder.join("tokenizer.json").is_file() {
             true => Some(HfTokenizer::load(folder)?),
             false => None,

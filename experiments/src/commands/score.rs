@@ -7,7 +7,7 @@ use extracot_models::score::score_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model::LoadedModel;
+use super::model::{LoadedModel, WeightDtype};
 use super::{RowArguments, rows};
 use crate::progress::Progress;
 
@@ -23,6 +23,9 @@ const N_TOP: usize = 5;
 pub struct Score {
     #[command(flatten)]
     rows: RowArguments,
+    /// Dtype of weights and computation; logits are f32
+    #[arg(long, value_enum, default_value_t)]
+    dtype: WeightDtype,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,7 +51,7 @@ pub fn run(arguments: &Score) -> Result<()> {
     let common = &arguments.rows;
     let device = common.device()?;
     let input: Vec<(usize, Row)> = rows::read(&common.input)?;
-    let model = LoadedModel::load(&common.model, None, &device)?;
+    let model = LoadedModel::load(&common.model, None, arguments.dtype, &device)?;
     let progress = Progress::new("score", input.len(), "rows", common.quiet);
     let mut scored = Vec::with_capacity(input.len());
     for (line, row) in &input {

@@ -9,7 +9,7 @@ mod rope;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::silu;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use extracot_core::Seed;
 
 pub use attention::Attention;
@@ -155,6 +155,11 @@ impl Decoder {
         self
     }
 
+    /// The dtype of the weights, in which everything but the logits is computed.
+    fn dtype(&self) -> DType {
+        self.model.norm.gamma.dtype()
+    }
+
     fn layers(
         &self,
         token_ids: Tensor<2, Int>,
@@ -192,21 +197,22 @@ impl CausalLm for Decoder {
         let device = token_ids.device();
         let shape = &self.shape;
         let positions: Vec<usize> = (0..seq).collect();
-        let rope = Rope::new(&positions, 1, &shape.rope, &device);
-        let blocks = causal_blocks(seq, shape.n_groups, &device);
+        let rope = Rope::new(&positions, 1, &shape.rope, (&device, self.dtype()));
+        let blocks = causal_blocks(seq, shape.n_groups, (&device, self.dtype()));
         self.layers(token_ids, &rope, &blocks, None)
     }
 
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
-        match &self.lm_head {
+        let logits = match &self.lm_head {
             Some(head) => head.forward(hidden),
             None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),
-        }
+        };
+        logits.cast(DType::F32)
     }
 
     fn new_cache(&self, batch: usize, device: &Device) -> KvCache {
         let shape = [batch, self.shape.n_kv_heads, self.shape.head_dim];
-        KvCache::new(self.model.layers.len(), shape, device)
+        KvCache::new(self.model.layers.len(), shape, (device, self.dtype()))
     }
 
     fn hidden_after(
@@ -220,7 +226,8 @@ impl CausalLm for Decoder {
         let shape = &self.shape;
         let start = cache.n_slots();
         let positions = rows.positions(start, n_new);
-        let rope = Rope::new(&positions, batch, &shape.rope, &device);
+        let place = (&device, self.dtype());
+        let rope = Rope::new(&positions, batch, &shape.rope, place);
         cache.reserve(n_new);
         let capacity = cache.capacity_for(n_new);
         let blocks: Vec<QueryBlock> = query_blocks(n_new)
@@ -231,7 +238,7 @@ impl CausalLm for Decoder {
                     true => capacity,
                     false => start + queries.end,
                 };
-                let bias = rows.bias(start + queries.start, queries.len(), n_keys, &device);
+                let bias = rows.bias(start + queries.start, queries.len(), n_keys, place);
                 // Repeated for the key heads too: the sum with the scores then reads two flat
                 // buffers.
                 let bias = repeat_groups(bias, shape.n_groups).repeat_dim(1, shape.n_kv_heads);

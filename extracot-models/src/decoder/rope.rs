@@ -284,7 +284,12 @@ impl Rope {
     /// # Shapes
     ///
     /// - `positions`: `rows * seq` numbers; `rows` is the batch, or 1 to share them
-    pub fn new(positions: &[usize], rows: usize, angles: &RopeAngles, device: &Device) -> Self {
+    pub fn new(
+        positions: &[usize],
+        rows: usize,
+        angles: &RopeAngles,
+        (device, dtype): (&Device, DType),
+    ) -> Self {
         let seq = positions.len() / rows;
         let head_dim = 2 * angles.per_position.len();
         let table = |f: fn(f64) -> f64| {
@@ -297,7 +302,7 @@ impl Rope {
                 }
             }
             let data = TensorData::new(values, [rows, 1, seq, head_dim]);
-            Tensor::<4>::from_data(data, (device, DType::F32))
+            Tensor::<4>::from_data(data, (device, dtype))
         };
         Self {
             cos: table(f64::cos),
@@ -334,7 +339,7 @@ mod tests {
             per_position: vec![1.0, 1.0],
             scale: 1.0,
         };
-        let y = Rope::new(&[2], 1, &angles, &device).rotate(x);
+        let y = Rope::new(&[2], 1, &angles, (&device, DType::F32)).rotate(x);
         let (c, s) = (2.0f32.cos(), 2.0f32.sin());
         let want = [[[[
             c - 3.0 * s,

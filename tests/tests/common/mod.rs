@@ -32,7 +32,7 @@ pub(crate) fn checkpoint(name: &str, vocab_size: usize) -> PolicyCheckpoint {
     let folder = fixture(name);
     let device = Device::flex();
     let mut config = DecoderConfig::load(&folder).unwrap();
-    let model = load_decoder(&config, &folder, &device).unwrap();
+    let model = load_decoder(&config, &folder, DType::F32, &device).unwrap();
     let grown: Vec<u32> = (config.vocab_size as u32..vocab_size as u32).collect();
     let model = model.with_new_tokens(&grown, config.vocab_size, Seed(1));
     config.vocab_size = vocab_size;
