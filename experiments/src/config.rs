@@ -335,6 +335,16 @@ impl AblationConfig {
                 bail!("{key} = {value} is not allowed: at least {least}");
             }
         }
+        // Five budgets, and none.
+        let n_most = 6 * self.problems.reinforce_quota;
+        if n_most < policy.prompts_per_step {
+            bail!(
+                "problems.reinforce_quota = {} leaves at most {n_most} problems, and a step takes \
+                 chrpo.policy.prompts_per_step = {}",
+                self.problems.reinforce_quota,
+                policy.prompts_per_step
+            );
+        }
         for (key, value) in [
             ("budgets.temperature", self.budgets.temperature),
             ("chrpo.alpha", self.chrpo.alpha),

@@ -77,6 +77,14 @@ fn generate_answers_in_order_and_score_agrees_with_it() {
         assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-4);
     }
 
+    // Half precision is near, and not the same.
+    let half = rows(&extracot("score", &["--dtype", "bf16"], &with_next));
+    let half = half[0]["token_logprobs"].as_array().unwrap();
+    let pairs = logprobs.iter().zip(half);
+    let differences = pairs.map(|(a, b)| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs());
+    let mean = differences.sum::<f64>() / half.len() as f64;
+    assert!(mean > 1e-6 && mean < 0.2, "{mean}");
+
     let stopped = rows(&extracot("generate", &["--stop", "eggs."], &questions));
     assert_eq!(stopped[0]["finish_reason"], "stop_string");
     assert!(stopped[0]["text"].as_str().unwrap().ends_with("eggs."));

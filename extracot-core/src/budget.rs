@@ -107,6 +107,7 @@ mod tests {
         );
         assert_eq!(teacher_budget(&[], BudgetRule::Smallest), None);
     }
+
     #[test]
     fn every_bucket_gives_its_first_problems() {
         let [twenty, forty, ..] = KeepLevel::ALL;

@@ -26,7 +26,7 @@ pub trait CausalLm: Module {
     /// - `token_ids`: `[batch, seq]`, padded on the right; output: `[batch, seq, d_model]`
     fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3>;
 
-    /// Logits of hidden states, in f32 whatever the dtype of the weights.
+    /// Logits of hidden states: computed in the dtype of the weights, given as f32.
     ///
     /// # Shapes
     ///

@@ -1,7 +1,7 @@
 //! Initial weights, drawn on the host from a named stream: the same on every device, no device RNG.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use extracot_core::Seed;
 use rand::RngExt;
 
@@ -44,7 +44,7 @@ pub fn randomize<M: Module>(module: M, gain: f64, gain_embedding: f64, seed: See
 pub fn draw_new_rows(weight: Tensor<2>, ids: &[u32], n_trained: usize, seed: Seed) -> Tensor<2> {
     let [vocab, d_model] = weight.dims();
     assert!((1..=vocab).contains(&n_trained), "{n_trained} of {vocab}");
-    let device = weight.device();
+    let (device, dtype) = (weight.device(), weight.dtype());
     let mut values: Vec<f32> = weight.into_data().iter::<f32>().collect();
     let moments: Vec<(f64, f64)> = (0..d_model)
         .map(|channel| {
@@ -64,7 +64,7 @@ pub fn draw_new_rows(weight: Tensor<2>, ids: &[u32], n_trained: usize, seed: See
         }
     }
     let data = TensorData::new(values, [vocab, d_model]);
-    Tensor::from_data(data, (&device, DType::F32))
+    Tensor::from_data(data, (&device, dtype))
 }
 
 struct Randomizer {
@@ -103,7 +103,7 @@ impl ModuleMapper for Randomizer {
                 .collect();
             let device = tensor.device();
             let fresh =
-                Tensor::<D>::from_data(TensorData::new(values, dims), (&device, DType::F32));
+                Tensor::<D>::from_data(TensorData::new(values, dims), (&device, tensor.dtype()));
             if tensor.is_require_grad() {
                 fresh.require_grad()
             } else {

@@ -1,7 +1,7 @@
 //! Keys and values of the tokens seen so far: passed in, never kept inside a model.
 //!
-//! Attention runs over the whole buffer with the free slots masked: a slice of it would be copied at
-//! every step. The buffer grows by a few slots at a time, so little of it is ever free.
+//! A decoding step attends to the whole buffer with the free slots masked: a slice of it would be copied
+//! every time. The buffer grows by a few slots at a time, so little of it is ever free.
 
 use burn::tensor::{DType, Device, Int, Tensor};
 

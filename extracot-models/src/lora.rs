@@ -317,7 +317,7 @@ impl ModuleMapper for Fill<'_> {
                         saved.reverse();
                     }
                     let data = TensorData::new(values, saved);
-                    let tensor = Tensor::<D>::from_data(data, (&old.device(), DType::F32));
+                    let tensor = Tensor::<D>::from_data(data, (&old.device(), old.dtype()));
                     let tensor = match is_transposed(&name) {
                         true => tensor.transpose(),
                         false => tensor,
@@ -362,7 +362,7 @@ impl ModuleMapper for DrawFactors {
                 .map(|_| (normal(&mut rng) * self.deviation) as f32)
                 .collect();
             let data = TensorData::new(values, dims);
-            Tensor::from_data(data, (&old.device(), DType::F32))
+            Tensor::from_data(data, (&old.device(), old.dtype()))
                 .set_require_grad(old.is_require_grad())
         })
     }

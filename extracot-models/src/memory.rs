@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use burn::tensor::DType;
 use serde::Serialize;
 
 use crate::DecoderConfig;
@@ -38,7 +39,7 @@ pub enum Workload {
     },
 }
 
-/// Bytes by what they are for, all in f32, as if every row were as long as the longest. Each shard of
+/// Bytes by what they are for, in f32, as if every row were as long as the longest. Each shard of
 /// a step beyond the first takes another set of gradients while it is computed; they are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
@@ -97,6 +98,20 @@ impl MemoryEstimate {
                 kv_cache: inference(rows, positions, positions).kv_cache,
                 ..training(rows, positions)
             },
+        }
+    }
+
+    /// The same with weights and computation in another dtype; logits stay f32.
+    #[must_use]
+    pub fn in_dtype(self, dtype: DType) -> Self {
+        let of = |bytes: u64| bytes * dtype.size() as u64 / F32;
+        Self {
+            weights: of(self.weights),
+            gradients: of(self.gradients),
+            optimizer: of(self.optimizer),
+            activations: of(self.activations),
+            logits: self.logits,
+            kv_cache: of(self.kv_cache),
         }
     }
 

@@ -23,7 +23,8 @@ pub struct TokenScores {
 /// # Errors
 ///
 /// [`ModelError::Device`] if a result cannot be read, [`ModelError::EmptyPrompt`] and
-/// [`ModelError::PromptTooLong`] for a sequence without a token or beyond the model's positions.
+/// [`ModelError::PromptTooLong`] for a sequence without a token or beyond the model's positions,
+/// [`ModelError::NonFiniteLogits`] if the model computes no numbers.
 pub fn score_tokens<M: CausalLm>(
     model: &M,
     id: &str,
@@ -57,6 +58,13 @@ pub fn score_tokens<M: CausalLm>(
         token_logprobs.extend(floats(log_softmax(logits, 1).gather(1, next))?);
     }
     let last = floats(model.head(hidden.slice_dim(0, n_tokens - 1..n_tokens)))?;
+    let all = token_logprobs.iter().chain(&last);
+    if let Some(position) = all.into_iter().position(|value| !value.is_finite()) {
+        return Err(ModelError::NonFiniteLogits {
+            prompt_id: id.to_owned(),
+            position: position.min(n_tokens - 1),
+        });
+    }
     let mut order: Vec<u32> = (0..last.len() as u32).collect();
     order.sort_by(|a, b| last[*b as usize].total_cmp(&last[*a as usize]));
     order.truncate(n_top);

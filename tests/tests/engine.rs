@@ -11,7 +11,7 @@ use extracot_core::{
 };
 use extracot_models::init::randomize;
 use extracot_models::{Decoder, DecoderConfig, DecoderSize, LocalEngine, StopRule};
-use extracot_train::batch::{Sequence, TokenBatch, completion_logprobs};
+use extracot_train::batch::{Sequence, SharedPromptBatch};
 
 const VOCAB: usize = 50;
 /// About every twentieth token ends a row, so that batches shrink on the way.
@@ -202,8 +202,8 @@ fn recorded_log_probabilities_are_those_of_the_trainer() {
             })
         })
         .collect();
-    let batch = TokenBatch::collate(&sequences);
-    let computed = completion_logprobs(&model, &batch, &device).into_data();
+    let batch = SharedPromptBatch::collate(&sequences);
+    let computed = batch.logprobs(&model, &device).into_data();
     let recorded = groups.iter().flat_map(|group| &group.rollouts);
     let recorded: Vec<f32> = recorded.flat_map(|r| r.logprobs.clone()).collect();
     assert_eq!(recorded.len(), batch.n_targets());

@@ -17,7 +17,7 @@ use extracot_train::evaluate::TaskContext;
 use extracot_train::loss::ClipRange;
 use extracot_train::objective::{Chrpo, Grpo};
 use extracot_train::policy_trainer::{
-    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, train_policy,
+    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyStepReport, PolicyTask, train_policy,
 };
 use rand::seq::SliceRandom;
 
@@ -112,6 +112,41 @@ impl AdvantageEstimator for Shuffled {
 }
 
 fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
+    let config = config(30, 1, 16, 2);
+    let model = run(estimator, &table(), &config, 0.0, seed, |_| {});
+    level_probabilities(&model)
+}
+
+fn config(n_steps: usize, n_prompts: usize, group_size: usize, n_shards: usize) -> PolicyConfig {
+    PolicyConfig {
+        n_steps,
+        prompts_per_step: n_prompts,
+        group_size,
+        updates_per_step: 1,
+        max_new_tokens: 8,
+        batch_rows: 16,
+        n_shards,
+        update: UpdateConfig {
+            learning_rate: 0.1,
+            warmup_steps: 0,
+            final_rate_share: 1.0,
+            weight_decay: 0.0,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            clip_norm: 1.0,
+        },
+    }
+}
+
+/// Trains a table on `config.prompts_per_step` problems.
+fn run(
+    estimator: &dyn AdvantageEstimator,
+    table: &[Vec<f32>],
+    config: &PolicyConfig,
+    beta: f64,
+    seed: Seed,
+    mut report: impl FnMut(PolicyStepReport),
+) -> BigramLm {
     let device = Device::flex();
     let autodiff = device.clone().autodiff();
     let chat = ChatTemplate::default();
@@ -122,8 +157,8 @@ fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
         parser: &parser,
         verifier: &AlwaysRight,
     };
-    let problem = Problem {
-        id: "p".into(),
+    let problem = |idx: usize| Problem {
+        id: format!("p{idx}"),
         question: "?".into(),
         solution: None,
         answer: "answer".into(),
@@ -131,32 +166,16 @@ fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
     };
     // The budget is 40 percent: 20 earns the progress reward, the longer levels pay.
     let budget = KeepLevel::try_new(40).ok();
-    let problems = [PolicyProblem {
-        problem,
-        budget,
-        reference_tokens: 1,
-    }];
+    let problems: Vec<PolicyProblem> = (0..config.prompts_per_step)
+        .map(|idx| PolicyProblem {
+            problem: problem(idx),
+            budget,
+            reference_tokens: 1,
+        })
+        .collect();
     let grpo = Grpo {
         clip: ClipRange::try_new(0.2, 0.2).unwrap(),
-        beta: 0.0,
-    };
-    let config = PolicyConfig {
-        n_steps: 30,
-        prompts_per_step: 1,
-        group_size: 16,
-        updates_per_step: 1,
-        max_new_tokens: 8,
-        batch_rows: 16,
-        n_shards: 2,
-        update: UpdateConfig {
-            learning_rate: 0.1,
-            warmup_steps: 0,
-            final_rate_share: 1.0,
-            weight_decay: 0.0,
-            beta_1: 0.9,
-            beta_2: 0.99,
-            clip_norm: 1.0,
-        },
+        beta,
     };
     let algorithm = PolicyAlgorithm {
         reward: &chrpo_reward(),
@@ -170,18 +189,33 @@ fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
         problems: &problems,
         context: &context,
     };
-    let model = BigramLm::new(&table(), &autodiff).train();
-    let model = train_policy(
-        model,
-        task,
-        &algorithm,
-        &config,
-        &autodiff,
-        seed,
-        |_| Ok(()),
-    )
-    .unwrap();
-    level_probabilities(&model.valid())
+    let model = BigramLm::new(table, &autodiff).train();
+    let report = |step| {
+        report(step);
+        Ok(())
+    };
+    train_policy(model, task, &algorithm, config, &autodiff, seed, report)
+        .unwrap()
+        .valid()
+}
+
+#[test]
+fn the_reference_meets_what_was_recorded_and_is_left_by_the_first_update() {
+    // Every transition has a probability of its own, so a value of another token shows.
+    let value = |(from, to): (usize, usize)| ((from * 7 + to * 5) % 11) as f32 * 0.3;
+    let n = TOKENS.len();
+    let row = |from| (0..n).map(|to| value((from, to))).collect();
+    let table: Vec<Vec<f32>> = (0..n).map(row).collect();
+    let mut divergences = vec![];
+    let mut lengths = std::collections::BTreeSet::new();
+    let config = config(2, 5, 4, 3);
+    run(&GroupNormalized, &table, &config, 0.1, Seed(1), |step| {
+        divergences.push(step.metrics["policy/kl_k3_nats"]);
+        lengths.extend(step.rollouts.iter().map(|row| row.text.len()));
+    });
+    assert!(lengths.len() > 3, "rollouts of one length");
+    assert!(divergences[0].abs() < 1e-9, "{divergences:?}");
+    assert!(divergences[1] > 1e-5, "{divergences:?}");
 }
 
 #[test]

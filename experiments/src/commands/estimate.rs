@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use extracot_models::memory::gib;
 use extracot_models::{DecoderConfig, MemoryEstimate, Workload};
@@ -73,8 +74,8 @@ pub fn run(arguments: &Estimate) -> Result<()> {
 /// # Errors
 ///
 /// With the estimate, if more is needed than is available.
-pub(super) fn check_fits(config: &DecoderConfig, workload: Workload) -> Result<()> {
-    let estimate = MemoryEstimate::new(config, workload);
+pub(super) fn check_fits(config: &DecoderConfig, dtype: DType, workload: Workload) -> Result<()> {
+    let estimate = MemoryEstimate::new(config, workload).in_dtype(dtype);
     let needed = estimate.total() - estimate.weights;
     match available_memory() {
         Some(bytes) if needed > bytes => bail!(

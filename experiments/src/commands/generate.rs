@@ -58,7 +58,7 @@ pub struct Generate {
     /// System turn of questions
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Dtype of weights and computation; logits are f32
+    /// Dtype of weights and computation
     #[arg(long, value_enum, default_value_t)]
     dtype: WeightDtype,
     /// Rows decoded together
@@ -142,7 +142,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
             prompt,
             positions: (prompt + arguments.max_new_tokens).min(model.decoder.max_positions()),
         };
-        check_fits(&model.config, workload)?;
+        check_fits(&model.config, arguments.dtype.into(), workload)?;
     }
 
     let progress = Progress::new("generate", prompts.len(), "rows", common.quiet);

@@ -19,9 +19,9 @@ pub(super) enum WeightDtype {
     /// Exact for every checkpoint
     #[default]
     F32,
-    /// Half the memory; small numbers lose digits
+    /// Half the memory; 11 bits, numbers above 65504 overflow
     F16,
-    /// Half the memory; every number has 8 bits
+    /// Half the memory; 8 bits
     Bf16,
 }
 

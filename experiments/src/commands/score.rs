@@ -23,7 +23,7 @@ const N_TOP: usize = 5;
 pub struct Score {
     #[command(flatten)]
     rows: RowArguments,
-    /// Dtype of weights and computation; logits are f32
+    /// Dtype of weights and computation
     #[arg(long, value_enum, default_value_t)]
     dtype: WeightDtype,
 }

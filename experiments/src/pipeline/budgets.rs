@@ -133,8 +133,13 @@ pub fn fill_quotas(pipeline: &Pipeline, budgets: &StageFolder) -> Result<StageFo
                 .into_iter()
                 .map(|idx| &rows[idx])
                 .collect();
+            let n_step = pipeline.config.chrpo.policy.prompts_per_step;
             let counts = BTreeMap::from([
                 ("taken".to_owned(), taken.len()),
+                (
+                    format!("lacking for a step of {n_step}"),
+                    n_step.saturating_sub(taken.len()),
+                ),
                 (
                     format!("left out: over the quota of {quota} for each budget"),
                     rows.len() - taken.len(),

@@ -155,7 +155,7 @@ impl Decoder {
         self
     }
 
-    /// The dtype of the weights, in which everything but the logits is computed.
+    /// The dtype of the weights, in which everything is computed; logits are given as f32.
     fn dtype(&self) -> DType {
         self.model.norm.gamma.dtype()
     }

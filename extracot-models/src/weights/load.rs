@@ -20,7 +20,9 @@ use crate::ModelError;
 ///
 /// [`ModelError::Weights`] names the tensors that are missing, extra, misshapen or not finite.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, ModelError> {
-    load(module, &[path.to_owned()], DType::F32, |_| false)
+    load(module, &[path.to_owned()], DType::F32, GROUP_BYTES, |_| {
+        false
+    })
 }
 
 /// Reads the weights of `module` from a model folder: from [`WEIGHTS`], else from the shards that
@@ -37,7 +39,7 @@ pub fn load_folder<M: Module>(
     dtype: DType,
     ignore: impl Fn(&str) -> bool,
 ) -> Result<M, ModelError> {
-    load(module, &weight_files(folder)?, dtype, ignore)
+    load(module, &weight_files(folder)?, dtype, GROUP_BYTES, ignore)
 }
 
 /// The files that hold the weights of a model folder.
@@ -77,6 +79,7 @@ fn load<M: Module>(
     mut module: M,
     files: &[PathBuf],
     dtype: DType,
+    group_bytes: usize,
     ignore: impl Fn(&str) -> bool,
 ) -> Result<M, ModelError> {
     // The file of every parameter that was read.
@@ -87,7 +90,7 @@ fn load<M: Module>(
             return Err(weights_error(path, "no such file"));
         }
         let mut problems = Vec::new();
-        for group in groups(path)? {
+        for group in groups(path, group_bytes)? {
             let mut store = store(path);
             let tensors = store
                 .get_all_tensors()
@@ -151,9 +154,9 @@ fn store(path: &Path) -> SafetensorsStore {
     SafetensorsStore::from_file(path)
 }
 
-/// The names of the tensors in `path`, in groups of at most [`GROUP_BYTES`] or of one tensor; at least
-/// one group.
-fn groups(path: &Path) -> Result<Vec<BTreeSet<String>>, ModelError> {
+/// The names of the tensors in `path`, in groups of at most `group_bytes` or of one tensor; at least one
+/// group.
+fn groups(path: &Path, group_bytes: usize) -> Result<Vec<BTreeSet<String>>, ModelError> {
     let mut store = store(path);
     let tensors = store
         .get_all_tensors()
@@ -162,7 +165,7 @@ fn groups(path: &Path) -> Result<Vec<BTreeSet<String>>, ModelError> {
     for (name, tensor) in tensors {
         let n_bytes = tensor.byte_len();
         match groups.last_mut() {
-            Some((n_used, names)) if *n_used + n_bytes <= GROUP_BYTES => {
+            Some((n_used, names)) if *n_used + n_bytes <= group_bytes => {
                 *n_used += n_bytes;
                 names.insert(name.clone());
             }
@@ -216,6 +219,75 @@ impl ModuleVisitor for FiniteCheck {
                     self.first_bad = Some(self.path.join("."));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use extracot_core::Seed;
+
+    use super::*;
+    use crate::init::randomize;
+    use crate::weights::{SaveWeights, save_folder};
+    use crate::{Decoder, DecoderConfig, DecoderSize};
+
+    fn decoder(num_hidden_layers: usize) -> Decoder {
+        let size = DecoderSize {
+            hidden_size: 16,
+            intermediate_size: 24,
+            num_hidden_layers,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 8,
+            max_position_embeddings: 32,
+            rope_theta: 1e4,
+        };
+        Decoder::new(&DecoderConfig::qwen3(size, 30), &Device::flex())
+    }
+
+    /// Every value of the parameters, in order.
+    struct Values(Vec<f32>);
+
+    impl ModuleVisitor for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.extend(param.val().into_data().iter::<f32>());
+        }
+    }
+
+    fn values(model: &Decoder) -> Vec<f32> {
+        let mut values = Values(vec![]);
+        model.visit(&mut values);
+        values.0
+    }
+
+    #[test]
+    fn tensor_by_tensor_it_reads_and_refuses_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = randomize(decoder(2), 1.0, 1.0, Seed(4));
+        save_folder(&saved, folder.path(), &SaveWeights::default()).unwrap();
+        let files = weight_files(folder.path()).unwrap();
+        let read = |n_layers, group_bytes| {
+            load(decoder(n_layers), &files, DType::F32, group_bytes, |_| {
+                false
+            })
+        };
+        assert!(groups(&files[0], 1).unwrap().len() > 20);
+        assert_eq!(groups(&files[0], GROUP_BYTES).unwrap().len(), 1);
+        for group_bytes in [1, 3000, GROUP_BYTES] {
+            assert_eq!(values(&read(2, group_bytes).unwrap()), values(&saved));
+            // All that is wrong is told, whatever the group it is in.
+            let more = read(3, group_bytes).unwrap_err().to_string();
+            assert_eq!(
+                more.matches("missing `model.layers.2.").count(),
+                11,
+                "{more}"
+            );
+            assert_eq!(more.matches("missing").count(), 11, "{more}");
+            let fewer = read(1, group_bytes).unwrap_err().to_string();
+            let n_extra = fewer.matches("unexpected `model.layers.1.").count();
+            assert_eq!(n_extra, 11, "{fewer}");
         }
     }
 }
