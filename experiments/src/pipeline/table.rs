@@ -9,6 +9,7 @@ use extracot_train::policy_trainer::{PolicyProblem, RolloutRow};
 
 use super::{Evaluations, Pipeline, Prepared, TrainedArm};
 use crate::config::content_hash;
+use crate::report::p_phrase;
 use crate::summary::{
     Aim, ArmCurve, PolicyStep, RowKind, SampleRollout, StageCounts, Summary, TableRow,
 };
@@ -250,8 +251,11 @@ pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
                     full.name
                 ),
                 found: format!(
-                    "{:+.3} [{:+.3}, {:+.3}], McNemar p = {:.3}",
-                    gain.mean, gain.low, gain.high, versus.mcnemar_p
+                    "{:+.3} [{:+.3}, {:+.3}], McNemar {}",
+                    gain.mean,
+                    gain.low,
+                    gain.high,
+                    p_phrase(versus.mcnemar_p)
                 ),
                 reached: gain.mean >= AIM_GAIN,
             });

@@ -28,6 +28,7 @@ mod tests;
 
 pub use headline::headline;
 pub use terminal::render_table;
+pub(crate) use text::p_phrase;
 
 use crate::summary::Summary;
 use palette::Palette;

@@ -67,7 +67,7 @@ pub(super) fn p_value(p: f64) -> String {
 }
 
 /// A p-value in a sentence: `p = 0.310`, `p < 0.001`.
-pub(super) fn p_phrase(p: f64) -> String {
+pub(crate) fn p_phrase(p: f64) -> String {
     match p_value(p).strip_prefix('<') {
         Some(bound) => format!("p < {bound}"),
         None => format!("p = {}", p_value(p)),
