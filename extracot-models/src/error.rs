@@ -71,12 +71,12 @@ pub enum ModelError {
         /// What burn said.
         message: String,
     },
-    /// Logits that are NaN or infinite while decoding.
+    /// Logits that are NaN or infinite.
     #[error("non-finite logits for prompt `{prompt_id}` at position {position}")]
     NonFiniteLogits {
         /// The prompt.
         prompt_id: String,
-        /// Generated position.
+        /// Position among the generated tokens, or in a scored text.
         position: usize,
     },
 }

@@ -140,7 +140,10 @@ fn load<M: Module>(
     match check.first_bad {
         Some(name) => {
             let file = found.get(&name).copied().unwrap_or(&files[0]);
-            Err(weights_error(file, format!("`{name}` is not finite")))
+            Err(weights_error(
+                file,
+                format!("`{name}` is not finite as {}", dtype.name()),
+            ))
         }
         None => Ok(module),
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_models::{CausalLm, RaggedBatch};
 
 use super::Sequence;
+use super::tokens::{ints, target_logprobs};
 
 /// Completions behind shared prompts. Prompts are padded on the left, so that they end together;
 /// completions on the right.
@@ -90,10 +90,6 @@ impl SharedPromptBatch {
     ///
     /// - output: `[n_targets]`, row after row
     pub fn logprobs<M: CausalLm>(&self, model: &M, device: &Device) -> Tensor<1> {
-        let ints = |values: &[i32]| {
-            let data = TensorData::new(values.to_vec(), [values.len()]);
-            Tensor::<1, Int>::from_data(data, (device, DType::I32))
-        };
         let ints2 =
             |data: &TensorData| Tensor::<2, Int>::from_data(data.clone(), (device, DType::I32));
         let ragged = |n_pads| RaggedBatch { n_pads };
@@ -104,18 +100,15 @@ impl SharedPromptBatch {
         let [_, n_prompt_tokens, _] = hidden.dims();
         let last = hidden.narrow(1, n_prompt_tokens - 1, 1).flatten::<2>(0, 1); // [n_prompts, d_model]
 
-        let mut cache = cache.select_rows(&ints(&self.prompt_of_row));
+        let mut cache = cache.select_rows(&ints(&self.prompt_of_row, device));
         let of_row = |idx: &i32| self.n_pads[*idx as usize];
         let rows = ragged(self.prompt_of_row.iter().map(of_row).collect());
         let hidden = model.hidden_after(ints2(&self.completions), &rows, &mut cache);
         let hidden = hidden.flatten::<2>(0, 1); // [n_rows * n_fed, d_model]
 
         let hidden = Tensor::cat(vec![last, hidden], 0);
-        let logits = model.head(hidden.select(0, ints(&self.predictors))); // [n_targets, vocab]
-        let n_targets = self.n_targets();
-        log_softmax(logits, 1)
-            .gather(1, ints(&self.targets).reshape([n_targets, 1]))
-            .reshape([n_targets])
+        let predictors = hidden.select(0, ints(&self.predictors, device));
+        target_logprobs(model, predictors, &self.targets)
     }
 }
 

@@ -22,8 +22,6 @@ pub struct TokenBatch {
     predictors: Vec<i32>,
     /// The completion tokens, row after row.
     targets: Vec<i32>,
-    /// Completion tokens per row.
-    row_lengths: Vec<usize>,
 }
 
 impl TokenBatch {
@@ -53,18 +51,12 @@ impl TokenBatch {
             token_ids: TensorData::new(token_ids, [sequences.len(), seq]),
             predictors,
             targets,
-            row_lengths: sequences.iter().map(|s| s.completion_ids.len()).collect(),
         }
     }
 
     /// Completion tokens in all.
     pub fn n_targets(&self) -> usize {
         self.targets.len()
-    }
-
-    /// Completion tokens per row.
-    pub fn row_lengths(&self) -> &[usize] {
-        &self.row_lengths
     }
 }
 
@@ -78,18 +70,30 @@ pub fn completion_logprobs<M: CausalLm>(
     batch: &TokenBatch,
     device: &Device,
 ) -> Tensor<1> {
-    let n_targets = batch.n_targets();
-    let ints = |values: &[i32]| {
-        Tensor::<1, Int>::from_data(
-            TensorData::new(values.to_vec(), [values.len()]),
-            (device, DType::I32),
-        )
-    };
     let token_ids = Tensor::<2, Int>::from_data(batch.token_ids.clone(), (device, DType::I32));
     let hidden = model.hidden(token_ids).flatten::<2>(0, 1); // [batch * seq, d_model]
-    let logits = model.head(hidden.select(0, ints(&batch.predictors))); // [n_targets, vocab]
-    let targets = ints(&batch.targets).reshape([n_targets, 1]);
-    log_softmax(logits, 1)
+    let predictors = hidden.select(0, ints(&batch.predictors, device));
+    target_logprobs(model, predictors, &batch.targets)
+}
+
+/// Log-probabilities of `targets` behind the hidden states that predict them.
+///
+/// # Shapes
+///
+/// - `hidden`: `[n_targets, d_model]`; output: `[n_targets]`, in nats
+pub(super) fn target_logprobs<M: CausalLm>(
+    model: &M,
+    hidden: Tensor<2>,
+    targets: &[i32],
+) -> Tensor<1> {
+    let n_targets = targets.len();
+    let targets = ints(targets, &hidden.device()).reshape([n_targets, 1]);
+    log_softmax(model.head(hidden), 1) // [n_targets, vocab]
         .gather(1, targets)
         .reshape([n_targets])
+}
+
+pub(super) fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {
+    let data = TensorData::new(values.to_vec(), [values.len()]);
+    Tensor::from_data(data, (device, DType::I32))
 }
