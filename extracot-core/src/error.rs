@@ -141,6 +141,27 @@ pub enum CoreError {
         /// Number of atoms.
         n_atoms: usize,
     },
+    /// A pattern that is no regular expression.
+    #[error("`{pattern}` is no regular expression: {message}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Keep ranges of another text.
+    #[error(
+        "keep ranges of problem `{problem_id}` are for {recorded} atoms, its think text has \
+         {n_atoms}; label this text again"
+    )]
+    KeepRangeAtoms {
+        /// The problem.
+        problem_id: String,
+        /// Number of atoms that the row names.
+        recorded: usize,
+        /// Number of atoms of the text.
+        n_atoms: usize,
+    },
     /// A replay that holds no rollouts for what was asked.
     #[error("the recording has no {wanted} rollouts of prompt `{prompt_id}` (it has {found})")]
     Replay {

@@ -39,20 +39,57 @@ pub fn parse_numbered_jsonl<T: DeserializeOwned>(
     source: impl BufRead,
     path: &Path,
 ) -> Result<Vec<(usize, T)>, CoreError> {
-    let mut rows = Vec::new();
-    for (line_idx, line) in source.lines().enumerate() {
-        let line = line.map_err(CoreError::io("read", path))?;
-        if line.trim().is_empty() {
-            continue;
+    stream_jsonl(source, path).collect()
+}
+
+/// Every non-blank line as a `T` with its number, from 1, one after the other: memory for one line.
+///
+/// An item is an error as in [`read_jsonl`]; whoever goes on after one gets the lines behind it. A source
+/// that fails is the last item.
+pub fn stream_jsonl<T: DeserializeOwned>(
+    mut source: impl BufRead,
+    path: &Path,
+) -> impl Iterator<Item = Result<(usize, T), CoreError>> {
+    let path = path.to_owned();
+    let mut line_no = 0;
+    let mut line = Vec::new();
+    let mut has_failed = false;
+    std::iter::from_fn(move || {
+        while !has_failed {
+            line.clear();
+            match source.read_until(b'\n', &mut line) {
+                Ok(0) => return None,
+                Ok(_) => line_no += 1,
+                Err(error) => {
+                    has_failed = true;
+                    return Some(Err(CoreError::io("read", path.clone())(error)));
+                }
+            }
+            if !line.trim_ascii().is_empty() {
+                return Some(parse_line(&line, line_no, &path));
+            }
         }
-        let row = serde_json::from_str(&line).map_err(|error| CoreError::JsonLine {
-            path: path.to_owned(),
-            line: line_idx + 1,
-            message: error.to_string(),
-        })?;
-        rows.push((line_idx + 1, row));
+        None
+    })
+}
+
+fn parse_line<T: DeserializeOwned>(
+    line: &[u8],
+    line_no: usize,
+    path: &Path,
+) -> Result<(usize, T), CoreError> {
+    let fail = |message: String| CoreError::JsonLine {
+        path: path.to_owned(),
+        line: line_no,
+        message,
+    };
+    // serde_json checks UTF-8 too, but without a place.
+    if let Err(error) = std::str::from_utf8(line) {
+        let at = error.valid_up_to() + 1;
+        return Err(fail(format!("not valid UTF-8 at byte {at}")));
     }
-    Ok(rows)
+    let row = serde_json::from_slice(line).map_err(|error| fail(error.to_string()))?;
+    Ok((line_no, row))
 }
 
 /// Writes one line per row, through a temporary file that is synced and renamed.
@@ -112,6 +149,23 @@ mod tests {
         fs::write(&path, "1\n\n2\nx\n").unwrap();
         let message = read_jsonl::<u32>(&path).unwrap_err().to_string();
         assert!(message.contains("rows.jsonl:4:"), "{message}");
+        fs::write(&path, b"1\n\xff\n").unwrap();
+        let message = read_jsonl::<u32>(&path).unwrap_err().to_string();
+        assert!(
+            message.ends_with("rows.jsonl:2: not valid UTF-8 at byte 1"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named_and_the_rest_can_be_read() {
+        let source: &[u8] = b"\"a\"\n\"\xff\"\n\n\"b\"";
+        let rows: Vec<_> = stream_jsonl::<String>(source, Path::new("in")).collect();
+        assert_eq!(rows[0].as_ref().unwrap(), &(1, "a".to_owned()));
+        let message = rows[1].as_ref().unwrap_err().to_string();
+        assert_eq!(message, "in:2: not valid UTF-8 at byte 2");
+        assert_eq!(rows[2].as_ref().unwrap(), &(4, "b".to_owned()));
+        assert_eq!(rows.len(), 3);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub mod tokenizer;
 pub mod trace;
 pub mod verify;
 
-pub use atom::{Atom, AtomKind, AtomizedCot, segment};
+pub use atom::{Atom, AtomKind, AtomizedCot, segment, segment_words};
 pub use compress::{CompressedCot, Compressor, KeepMask, KeepScorer, KeepScores, ScoredCot};
 pub use control::ControlToken;
 pub use error::CoreError;

@@ -1,5 +1,7 @@
 //! The one token unit: the policy's tokenizer.
 
+use std::ops::Range;
+
 /// Text to token ids and back.
 ///
 /// An implementor guarantees that `encode` never fails on any text and that every id it returns
@@ -7,6 +9,12 @@
 pub trait Tokenizer: Send + Sync {
     /// Token ids of `text`, without any sequence markers added.
     fn encode(&self, text: &str) -> Vec<u32>;
+
+    /// The tokens of [`Tokenizer::encode`], each with its bytes in `text`.
+    ///
+    /// Spans rise and leave no gap before the end of the last one. Tokens that are pieces of one
+    /// character may each have the span of that character.
+    fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)>;
 
     /// Text of `ids`; added tokens are part of it.
     fn decode(&self, ids: &[u32]) -> String;
@@ -39,27 +47,30 @@ const BYTE_TOKENIZER_ADDED: [&str; 10] = [
 
 impl Tokenizer for ByteTokenizer {
     fn encode(&self, text: &str) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(byte) = rest.bytes().next() {
-            match BYTE_TOKENIZER_ADDED
+        let spans = self.encode_spans(text);
+        spans.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+        let mut tokens = Vec::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(byte) = text.as_bytes().get(at) {
+            // Markers are ASCII, so none begins within a character.
+            let rest = &text.as_bytes()[at..];
+            let added_idx = BYTE_TOKENIZER_ADDED
                 .iter()
-                .position(|added| rest.starts_with(added))
-            {
-                Some(added_idx) => {
-                    ids.push(256 + added_idx as u32);
-                    rest = &rest[BYTE_TOKENIZER_ADDED[added_idx].len()..];
-                }
-                None => {
-                    // A multi-byte character is several tokens; step over it as a whole.
-                    let width = rest.chars().next().map_or(1, char::len_utf8);
-                    ids.extend(rest.as_bytes()[..width].iter().map(|b| u32::from(*b)));
-                    debug_assert_eq!(u32::from(byte), ids[ids.len() - width]);
-                    rest = &rest[width..];
-                }
-            }
+                .position(|added| rest.starts_with(added.as_bytes()));
+            let (id, n_bytes) = match added_idx {
+                Some(added_idx) => (
+                    256 + added_idx as u32,
+                    BYTE_TOKENIZER_ADDED[added_idx].len(),
+                ),
+                None => (u32::from(*byte), 1),
+            };
+            tokens.push((id, at..at + n_bytes));
+            at += n_bytes;
         }
-        ids
+        tokens
     }
 
     fn decode(&self, ids: &[u32]) -> String {
@@ -98,5 +109,11 @@ mod tests {
         let ids = ByteTokenizer.encode(text);
         assert_eq!(ids, [97, 257, 10, 262, 195, 169, 263]);
         assert_eq!(ByteTokenizer.decode(&ids), text);
+        let spans: Vec<_> = ByteTokenizer
+            .encode_spans(text)
+            .into_iter()
+            .map(|(_, span)| span)
+            .collect();
+        assert_eq!(spans, [0..1, 1..10, 10..11, 11..18, 18..19, 19..20, 20..28]);
     }
 }

@@ -6,6 +6,7 @@
 mod marks;
 mod price;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::plain::plain_spans;
@@ -29,6 +30,56 @@ pub fn formula_spans(text: &str) -> Vec<Range<usize>> {
     }
     plain_spans(text, from..text.len(), &mut spans);
     spans
+}
+
+/// Formula delimiters that open or close nothing and are ordinary text therefore: `\(`, `\]`,
+/// `\begin{..}` and their like without a partner, and dollars that neither belong to a formula nor
+/// stand in front of a price. Blank lines and fences do not count.
+pub fn n_unmatched_delimiters(text: &str) -> usize {
+    let marks = collect_marks(text);
+    let mut n_open: HashMap<&str, usize> = HashMap::new();
+    let mut n_unmatched = 0;
+    let formulas = formula_spans(text);
+    for mark in &marks {
+        let next = formulas.partition_point(|span| span.end <= mark.start);
+        let is_inside = formulas
+            .get(next)
+            .is_some_and(|span| span.start <= mark.start);
+        if is_inside {
+            continue;
+        }
+        match mark.kind {
+            MarkKind::BlankLine | MarkKind::Fence | MarkKind::MathFence => {}
+            // Environments of text, such as lists, are no formulas; they pair by name.
+            MarkKind::Begin => {
+                *n_open.entry(environment(text, mark)).or_default() += 1;
+                n_unmatched += 1;
+            }
+            MarkKind::End => match n_open.get_mut(environment(text, mark)) {
+                Some(n_open) if *n_open > 0 => {
+                    *n_open -= 1;
+                    n_unmatched -= 1;
+                }
+                _ => n_unmatched += 1,
+            },
+            MarkKind::Dollar => {
+                let after = text[mark.end..].trim_start_matches(' ');
+                let is_price = after.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+                n_unmatched += usize::from(!is_price);
+            }
+            MarkKind::InlineOpen
+            | MarkKind::InlineClose
+            | MarkKind::DisplayOpen
+            | MarkKind::DisplayClose => n_unmatched += 1,
+        }
+    }
+    n_unmatched
+}
+
+/// The name in `\begin{..}` or `\end{..}`.
+fn environment<'a>(text: &'a str, mark: &Mark) -> &'a str {
+    let text = &text[mark.start..mark.end];
+    text.split_once('{').map_or(text, |(_, name)| name)
 }
 
 fn delimited_spans(text: &str) -> Vec<Range<usize>> {
@@ -93,6 +144,21 @@ mod tests {
             .into_iter()
             .map(|span| &text[span])
             .collect()
+    }
+
+    #[test]
+    fn delimiters_without_a_partner_are_counted() {
+        for (text, n) in [
+            (r"a $x$ \(y\) \[z\] $$w$$ costs $5 or \$6", 0),
+            (r"a \(x and \] and \end{a}", 3),
+            (r"\begin{a} x \begin{b} y \end{b}", 1),
+            (r"\begin{itemize} a \end{itemize} \end{itemize}", 1),
+            ("paid 48/2 = $<<48/2=24>>24 of it, and $ 5", 0),
+            ("half of it: x$ is", 1),
+            ("", 0),
+        ] {
+            assert_eq!(n_unmatched_delimiters(text), n, "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CoreError;
 
-pub use segment::segment;
+pub use segment::{segment, segment_words};
 pub use window::windows;
 
 /// What an atom is.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 
 use super::{KeepScorer, KeepScores};
-use crate::{AtomizedCot, CoreError, KeepLabels, Seed};
+use crate::label::HeuristicAnnotator;
+use crate::{Annotator, AtomizedCot, CoreError, KeepLabels, Problem, Seed};
 
 /// Independent uniform scores in [0, 1), the same for the same seed and think text.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,31 @@ impl KeepScorer for PositionScorer {
     }
 }
 
+/// Scores 1 what [`HeuristicAnnotator`] keeps and 0 the rest: formulas, numbers, the last sentence.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeuristicScorer;
+
+impl KeepScorer for HeuristicScorer {
+    fn score(&self, question: &str, cot: &AtomizedCot) -> Result<KeepScores, CoreError> {
+        let problem = Problem {
+            id: String::new(),
+            question: question.to_owned(),
+            solution: None,
+            answer: String::new(),
+            difficulty: None,
+        };
+        let labels = HeuristicAnnotator.annotate(&problem, cot)?;
+        KeepScores::try_new(zero_or_one(&labels), cot.n_atoms())
+    }
+}
+
+fn zero_or_one(labels: &KeepLabels) -> Vec<f32> {
+    let labels = labels.as_slice().iter();
+    labels
+        .map(|is_kept| f32::from(u8::from(*is_kept)))
+        .collect()
+}
+
 /// Scores 1 what is labeled to be kept and 0 the rest: the best a scorer can learn from the labels.
 #[derive(Debug, Clone, Default)]
 pub struct LabelScorer {
@@ -87,11 +113,7 @@ impl KeepScorer for LabelScorer {
                 what: "label scorer",
                 message: format!("no labels for a text of {} bytes", cot.text().len()),
             })?;
-        let scores = labels
-            .as_slice()
-            .iter()
-            .map(|is_kept| f32::from(u8::from(*is_kept)));
-        KeepScores::try_new(scores.collect(), cot.n_atoms())
+        KeepScores::try_new(zero_or_one(labels), cot.n_atoms())
     }
 }
 
@@ -117,6 +139,13 @@ mod tests {
                 .iter()
                 .all(|score| (0.0..1.0).contains(score))
         );
+    }
+
+    #[test]
+    fn the_heuristic_scores_what_it_keeps() {
+        let cot = segment("add 2 well. So done.");
+        let scores = HeuristicScorer.score("", &cot).unwrap();
+        assert_eq!(scores.as_slice(), [0.0, 1.0, 0.0, 1.0, 1.0]);
     }
 
     #[test]

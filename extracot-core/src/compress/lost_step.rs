@@ -82,7 +82,7 @@ mod tests {
         let mask = KeepMask::new(mask);
         let compressed = CompressedCot {
             text: render(&original, &mask),
-            target_ratio: KeepRatio::FULL,
+            target_ratio: Some(KeepRatio::FULL),
             kept_tokens: mask.n_kept(),
             total_tokens: original.n_atoms(),
             kept_spans: kept_spans(&original, &mask),

@@ -4,7 +4,10 @@
 //! without the scorer. [`quality`] rejects results that are no use as training text.
 
 pub mod baseline;
+pub mod fidelity;
+pub mod llmlingua2;
 pub mod lost_step;
+pub mod protect;
 pub mod quality;
 pub mod render;
 pub mod score;
@@ -17,12 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AtomizedCot, CoreError, KeepRatio, Tokenizer, segment};
 
-pub use baseline::{LabelScorer, PositionScorer, RandomScorer};
+pub use baseline::{HeuristicScorer, LabelScorer, PositionScorer, RandomScorer};
+pub use fidelity::{Fidelity, FidelitySum};
 pub use lost_step::lost_number;
+pub use protect::Protection;
 pub use quality::{Degenerate, QualityConfig};
 pub use render::{kept_spans, render};
 pub use score::{KeepScorer, KeepScores};
-pub use select::{KeepMask, rank, select, select_ranked};
+pub use select::{KeepMask, rank, rank_protected, select, select_ranked};
 pub use sentence_context::SentenceContextScorer;
 
 /// Compresses think texts with one scorer and one tokenizer.
@@ -43,6 +48,7 @@ pub struct Compressor<'a, S> {
     scorer: S,
     tokenizer: &'a dyn Tokenizer,
     atomize: fn(&str) -> AtomizedCot,
+    protection: Protection,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Compressor<'_, S> {
@@ -60,6 +66,7 @@ impl<'a, S: KeepScorer> Compressor<'a, S> {
             scorer,
             tokenizer,
             atomize: segment,
+            protection: Protection::default(),
         }
     }
 
@@ -67,6 +74,13 @@ impl<'a, S: KeepScorer> Compressor<'a, S> {
     #[must_use]
     pub fn with_atomizer(mut self, atomize: fn(&str) -> AtomizedCot) -> Self {
         self.atomize = atomize;
+        self
+    }
+
+    /// Keeps some atoms before all others; without this none.
+    #[must_use]
+    pub fn with_protection(mut self, protection: Protection) -> Self {
+        self.protection = protection;
         self
     }
 
@@ -78,7 +92,12 @@ impl<'a, S: KeepScorer> Compressor<'a, S> {
     pub fn score(&self, question: &str, think: &str) -> Result<ScoredCot, CoreError> {
         let cot = (self.atomize)(think);
         let scores = self.scorer.score(question, &cot)?;
-        ScoredCot::try_new(cot, scores, self.tokenizer)
+        self.scored(cot, scores)
+    }
+
+    fn scored(&self, cot: AtomizedCot, scores: KeepScores) -> Result<ScoredCot, CoreError> {
+        let is_protected = self.protection.atoms(&cot);
+        Ok(ScoredCot::try_new(cot, scores, self.tokenizer)?.protecting(is_protected))
     }
 
     /// Scores many `(question, think)` pairs in one call of the scorer, in order.
@@ -105,7 +124,7 @@ impl<'a, S: KeepScorer> Compressor<'a, S> {
         }
         cots.into_iter()
             .zip(scores)
-            .map(|(cot, scores)| ScoredCot::try_new(cot, scores, self.tokenizer))
+            .map(|(cot, scores)| self.scored(cot, scores))
             .collect()
     }
 }
@@ -116,6 +135,7 @@ pub struct ScoredCot {
     cot: AtomizedCot,
     scores: KeepScores,
     costs: Vec<usize>,
+    is_protected: Vec<bool>,
     order: Vec<usize>,
 }
 
@@ -141,11 +161,32 @@ impl ScoredCot {
             .collect();
         let order = rank(&scores, &costs);
         Ok(Self {
+            is_protected: vec![false; cot.n_atoms()],
             cot,
             scores,
             costs,
             order,
         })
+    }
+
+    /// The same text with some atoms before all others.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one choice per atom.
+    #[must_use]
+    pub fn protecting(mut self, is_protected: Vec<bool>) -> Self {
+        self.order = rank_protected(&self.scores, &self.costs, &is_protected);
+        self.is_protected = is_protected;
+        self
+    }
+
+    /// Protected atoms that a mask leaves out, because the budget has no room for them.
+    pub fn n_protected_lost(&self, mask: &KeepMask) -> usize {
+        let choices = self.is_protected.iter().zip(mask.as_slice());
+        choices
+            .filter(|(is_protected, is_kept)| **is_protected && !**is_kept)
+            .count()
     }
 
     /// The atoms.
@@ -168,10 +209,29 @@ impl ScoredCot {
         select_ranked(&self.order, &self.costs, target_ratio)
     }
 
+    /// Which atoms score above a threshold or are protected: as many as there are, whatever they
+    /// cost. With the scores of a token classifier (log odds), 0 keeps what it would keep.
+    pub fn mask_above(&self, threshold: f32) -> KeepMask {
+        let scores = self.scores.as_slice().iter().zip(&self.is_protected);
+        KeepMask::new(
+            scores
+                .map(|(score, is_protected)| *score > threshold || *is_protected)
+                .collect(),
+        )
+    }
+
     /// The text at a ratio.
     pub fn at(&self, target_ratio: KeepRatio) -> CompressedCot {
-        let mask = self.mask(target_ratio);
-        let kept_spans = kept_spans(&self.cot, &mask);
+        self.compressed(&self.mask(target_ratio), Some(target_ratio))
+    }
+
+    /// The text of a threshold ([`ScoredCot::mask_above`]).
+    pub fn above(&self, threshold: f32) -> CompressedCot {
+        self.compressed(&self.mask_above(threshold), None)
+    }
+
+    fn compressed(&self, mask: &KeepMask, target_ratio: Option<KeepRatio>) -> CompressedCot {
+        let kept_spans = kept_spans(&self.cot, mask);
         let kept_costs = self
             .costs
             .iter()
@@ -198,14 +258,14 @@ impl ScoredCot {
 pub struct CompressedCot {
     /// The kept text.
     pub text: String,
-    /// What was asked for.
-    pub target_ratio: KeepRatio,
+    /// What was asked for; none where a threshold chose.
+    pub target_ratio: Option<KeepRatio>,
     /// Tokens of the kept atoms.
     pub kept_tokens: usize,
     /// Tokens of all atoms.
     pub total_tokens: usize,
     /// Kept byte spans `[start, end)` of the original, rising; `text` is their text with one space
-    /// between them.
+    /// between them (but see [`llmlingua2::compress_words`]).
     pub kept_spans: Vec<(usize, usize)>,
 }
 

@@ -229,7 +229,7 @@ mod tests {
         let mask = KeepMask::new(mask.to_vec());
         CompressedCot {
             text: render(original, &mask),
-            target_ratio: KeepRatio::FULL,
+            target_ratio: Some(KeepRatio::FULL),
             kept_tokens: mask.n_kept(),
             total_tokens: original.n_atoms(),
             kept_spans: kept_spans(original, &mask),

@@ -94,6 +94,16 @@ impl<S: KeepScorer + ?Sized> KeepScorer for Box<S> {
     }
 }
 
+impl<S: KeepScorer + ?Sized> KeepScorer for &S {
+    fn score(&self, question: &str, cot: &AtomizedCot) -> Result<KeepScores, CoreError> {
+        (**self).score(question, cot)
+    }
+
+    fn score_batch(&self, items: &[(&str, &AtomizedCot)]) -> Result<Vec<KeepScores>, CoreError> {
+        (**self).score_batch(items)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

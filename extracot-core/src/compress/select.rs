@@ -83,11 +83,22 @@ pub fn select(scores: &KeepScores, costs: &[usize], target_ratio: KeepRatio) -> 
 ///
 /// If the number of costs is not the number of scores.
 pub fn rank(scores: &KeepScores, costs: &[usize]) -> Vec<usize> {
+    rank_protected(scores, costs, &vec![false; scores.len()])
+}
+
+/// As [`rank`], but the protected atoms go before all others, among themselves by score.
+///
+/// # Panics
+///
+/// If the number of costs or of `is_protected` is not the number of scores.
+pub fn rank_protected(scores: &KeepScores, costs: &[usize], is_protected: &[bool]) -> Vec<usize> {
     assert_eq!(costs.len(), scores.len(), "one cost per score");
+    assert_eq!(is_protected.len(), scores.len(), "one choice per score");
     let scores = scores.as_slice();
     let mut order: Vec<usize> = (0..scores.len()).collect();
     // The sort is stable, so equal scores stay in text order; -0.0 and 0.0 are equal as scores.
     order.sort_by(|a, b| (scores[*b] + 0.0).total_cmp(&(scores[*a] + 0.0)));
+    order.sort_by_key(|atom_idx| !is_protected[*atom_idx]);
     let cheapest = costs.iter().min();
     if let Some(first) = order
         .iter()
@@ -165,6 +176,16 @@ mod tests {
     fn the_budget_is_not_short_of_a_token_by_rounding() {
         assert_eq!(budget(100, KeepRatio::try_new(0.29).unwrap()), 29);
         assert_eq!(budget(99, KeepRatio::try_new(0.2).unwrap()), 19);
+    }
+
+    #[test]
+    fn protected_atoms_come_first_within_the_budget() {
+        let scores = KeepScores::try_new(vec![0.9, 0.1, 0.2, 0.8], 4).unwrap();
+        let order = rank_protected(&scores, &[1; 4], &[false, true, true, false]);
+        assert_eq!(order, [2, 1, 0, 3]);
+        // A single cheapest atom still opens the order: no budget is exceeded for a protection.
+        let order = rank_protected(&scores, &[2, 2, 2, 1], &[false, true, false, false]);
+        assert_eq!(order, [3, 1, 0, 2]);
     }
 
     fn atoms() -> impl Strategy<Value = Vec<(f32, usize)>> {

@@ -1,5 +1,7 @@
 //! Finds the answer in the visible part of a response.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// How an answer was found.
@@ -50,8 +52,12 @@ pub(super) fn extract_marked(text: &str) -> Option<Extracted<'_>> {
         })
 }
 
-/// Of the closed boxes that hold something, the one that opens last.
 fn last_box(text: &str) -> Option<&str> {
+    last_box_span(text).map(|span| text[span].trim())
+}
+
+/// Content of the one that opens last of the closed boxes that hold something.
+pub(crate) fn last_box_span(text: &str) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     // For each open brace: where its content starts if it belongs to a box.
     let mut open: Vec<Option<usize>> = Vec::new();
@@ -84,7 +90,7 @@ fn last_box(text: &str) -> Option<&str> {
         }
         at += 1;
     }
-    best.map(|(start, end)| text[start..end].trim())
+    best.map(|(start, end)| start..end)
 }
 
 /// Position of the brace of the box command at `at`, if there is such a command.

@@ -1,6 +1,6 @@
 //! One rule for what is right: extraction of the answer and equality with the gold one.
 
-mod extract;
+pub(crate) mod extract;
 mod math;
 mod normalize;
 mod number;
