@@ -6,10 +6,24 @@ use burn::tensor::{DType, Device};
 use extracot_core::jsonl::write_atomic;
 use extracot_core::{CoreError, Seed};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::companions::CompanionFiles;
 use crate::weights::{SaveWeights, load_folder, save_folder};
 use crate::{CausalLm, Decoder, DecoderConfig, HfTokenizer, ModelError};
+
+/// Reads a JSON file.
+///
+/// # Errors
+///
+/// [`ModelError::Core`] if the file cannot be read, [`ModelError::Json`] if it is no `T`.
+pub fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
+    let text = std::fs::read_to_string(path).map_err(CoreError::io("read", path))?;
+    serde_json::from_str(&text).map_err(|source| ModelError::Json {
+        path: path.to_owned(),
+        source,
+    })
+}
 
 /// Writes `value` as pretty JSON.
 ///

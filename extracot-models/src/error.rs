@@ -65,6 +65,19 @@ pub enum ModelError {
         /// Positions of the model.
         max_positions: usize,
     },
+    /// A token that the model does not have.
+    #[error(
+        "`{prompt_id}` has token id {token_id}, which is not below the model's vocabulary of \
+         {vocab_size}; the tokenizer is another model's"
+    )]
+    TokenId {
+        /// The prompt.
+        prompt_id: String,
+        /// The id.
+        token_id: u32,
+        /// Entries of the model's vocabulary.
+        vocab_size: usize,
+    },
     /// A device that failed to give a tensor back.
     #[error("device: {message}")]
     Device {
@@ -79,4 +92,17 @@ pub enum ModelError {
         /// Position among the generated tokens, or in a scored text.
         position: usize,
     },
+}
+
+impl ModelError {
+    /// The error of a scorer or annotator that runs a model: those of the core stay what they are.
+    pub(crate) fn of_scorer(self, what: &'static str) -> CoreError {
+        match self {
+            Self::Core(error) => error,
+            other => CoreError::Scorer {
+                what,
+                message: other.to_string(),
+            },
+        }
+    }
 }

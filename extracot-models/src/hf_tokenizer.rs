@@ -1,5 +1,6 @@
 //! `tokenizer.json` files: load, train, save.
 
+use std::ops::Range;
 use std::path::Path;
 
 use extracot_core::prompt::{THINK_CLOSE, THINK_OPEN, TURN_CLOSE, TURN_OPEN};
@@ -40,6 +41,16 @@ impl HfTokenizer {
         let path = folder.join("tokenizer.json");
         let inner = tokenizers::Tokenizer::from_file(&path)
             .map_err(|error| tokenizer_error(format!("{}: {error}", path.display())))?;
+        Ok(Self { inner })
+    }
+
+    /// The tokenizer of a `tokenizer.json` that is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Tokenizer`] if it is malformed.
+    pub fn from_json(json: &[u8]) -> Result<Self, ModelError> {
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(tokenizer_error)?;
         Ok(Self { inner })
     }
 
@@ -142,6 +153,22 @@ impl Tokenizer for HfTokenizer {
             .map_or_else(|_| Vec::new(), |e| e.get_ids().to_vec())
     }
 
+    fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+        let Ok(encoding) = self.inner.encode(text, false) else {
+            return Vec::new();
+        };
+        let mut covered = 0;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        tokens
+            .map(|(id, (start, end))| {
+                // The files of byte-level tokenizers ask for offsets without white space.
+                let span = (*start).min(covered)..*end;
+                covered = covered.max(*end);
+                (*id, span)
+            })
+            .collect()
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.inner.decode(ids, false).unwrap_or_default()
     }
@@ -174,5 +201,36 @@ mod tests {
         // Three digits, three tokens.
         assert_eq!(loaded.encode("142").len(), 3);
         assert_eq!(loaded.vocab_size(), loaded.base_vocab_size() + 10);
+    }
+
+    #[test]
+    fn spans_tile_the_text_even_where_the_file_trims_white_space() {
+        let texts = ["so $12+30=42$ apples", "so many apples so many"];
+        let tokenizer = HfTokenizer::train(texts.iter().copied(), 300).unwrap();
+        let mut json: serde_json::Value =
+            serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap();
+        json["post_processor"] = serde_json::json!({
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+        let trimming = HfTokenizer::load(folder.path()).unwrap();
+        // A line break, three spaces, a character of four bytes.
+        let text = "so many\n   \u{1f34e} <think>12 apples";
+        for tokenizer in [&tokenizer, &trimming] {
+            let tokens = tokenizer.encode_spans(text);
+            let ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
+            assert_eq!(ids, tokenizer.encode(text));
+            let mut covered = 0;
+            for (id, span) in tokens {
+                let is_piece = span.end == covered;
+                assert!(span.start == covered || is_piece, "{span:?} at {covered}");
+                if text[span.clone()].is_ascii() {
+                    assert_eq!(text[span.clone()], tokenizer.decode(&[id]));
+                }
+                covered = span.end;
+            }
+            assert_eq!(covered, text.len());
+        }
     }
 }

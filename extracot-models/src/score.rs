@@ -45,18 +45,9 @@ pub fn score_tokens<M: CausalLm>(
             max_positions: model.max_positions(),
         });
     }
-    let ints = |ids: &[u32]| ids.iter().map(|id| *id as i32).collect::<Vec<_>>();
-    let data = TensorData::new(ints(token_ids), [1, n_tokens]);
-    let ids = Tensor::<2, Int>::from_data(data, (device, DType::I32));
-    let hidden = model.hidden(ids).flatten::<2>(0, 1); // [seq, d_model]
-    let mut token_logprobs = Vec::with_capacity(n_tokens - 1);
-    for start in (0..n_tokens - 1).step_by(POSITIONS) {
-        let end = (start + POSITIONS).min(n_tokens - 1);
-        let logits = model.head(hidden.clone().slice_dim(0, start..end));
-        let next = TensorData::new(ints(&token_ids[start + 1..end + 1]), [end - start, 1]);
-        let next = Tensor::<2, Int>::from_data(next, (device, DType::I32));
-        token_logprobs.extend(floats(log_softmax(logits, 1).gather(1, next))?);
-    }
+    let hidden = model.hidden(ids_tensor(token_ids, [1, n_tokens], device));
+    let hidden = hidden.flatten::<2>(0, 1); // [seq, d_model]
+    let token_logprobs = read_logprobs(model, hidden.clone(), &token_ids[1..])?;
     let last = floats(model.head(hidden.slice_dim(0, n_tokens - 1..n_tokens)))?;
     let all = token_logprobs.iter().chain(&last);
     if let Some(position) = all.into_iter().position(|value| !value.is_finite()) {
@@ -75,6 +66,58 @@ pub fn score_tokens<M: CausalLm>(
             .map(|id| (id, last[id as usize]))
             .collect(),
     })
+}
+
+/// Log-probabilities of `targets`, in nats, each behind the row of `hidden` that predicts it.
+///
+/// # Shapes
+///
+/// - `hidden`: `[at least one row per target, d_model]`
+///
+/// # Errors
+///
+/// [`ModelError::Device`] if a result cannot be read. Numbers that are not finite are given back.
+pub(crate) fn read_logprobs<M: CausalLm>(
+    model: &M,
+    hidden: Tensor<2>,
+    targets: &[u32],
+) -> Result<Vec<f32>, ModelError> {
+    let device = hidden.device();
+    let mut logprobs = Vec::with_capacity(targets.len());
+    for (chunk_idx, chunk) in targets.chunks(POSITIONS).enumerate() {
+        let start = chunk_idx * POSITIONS;
+        let logits = model.head(hidden.clone().slice_dim(0, start..start + chunk.len()));
+        let next = ids_tensor(chunk, [chunk.len(), 1], &device);
+        logprobs.extend(floats(log_softmax(logits, 1).gather(1, next))?);
+    }
+    Ok(logprobs)
+}
+
+/// Fails for an id that the model has no row for.
+///
+/// # Errors
+///
+/// [`ModelError::TokenId`] names the first.
+pub(crate) fn check_vocabulary<M: CausalLm>(
+    model: &M,
+    id: &str,
+    token_ids: &[u32],
+) -> Result<(), ModelError> {
+    let vocab_size = model.vocab_size();
+    let stranger = token_ids.iter().find(|id| **id as usize >= vocab_size);
+    stranger.map_or(Ok(()), |token_id| {
+        Err(ModelError::TokenId {
+            prompt_id: id.to_owned(),
+            token_id: *token_id,
+            vocab_size,
+        })
+    })
+}
+
+/// Token ids as a tensor.
+pub(crate) fn ids_tensor(ids: &[u32], shape: [usize; 2], device: &Device) -> Tensor<2, Int> {
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+    Tensor::from_data(TensorData::new(ids, shape), (device, DType::I32))
 }
 
 fn floats(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use extracot_core::atom::windows;
 use extracot_core::{AtomizedCot, CoreError, KeepScorer, KeepScores, Tokenizer};
+use serde::{Deserialize, Serialize};
 
 use crate::token_classifier::{ClassifierBatch, ClassifierRow, DROP, KEEP, TokenClassifier};
 
@@ -92,6 +93,30 @@ impl ClassifierInput {
     }
 }
 
+/// The token between question and think text: the tokenizer's line break, or its `</s>` where a line
+/// break is no token of its own (XLM-RoBERTa). Training and scoring have to share it.
+///
+/// # Errors
+///
+/// [`CoreError::Scorer`] if the tokenizer has neither.
+///
+/// # Source
+///
+/// Our own choice.
+pub fn separator_id(tokenizer: &dyn Tokenizer) -> Result<u32, CoreError> {
+    const END: &str = "</s>";
+    match tokenizer.encode("\n")[..] {
+        [id] => Ok(id),
+        _ => tokenizer.token_id(END).ok_or_else(|| CoreError::Scorer {
+            what: NAME,
+            message: format!(
+                "the tokenizer has neither a single token for a line break nor `{END}` to put \
+                     between question and think text"
+            ),
+        }),
+    }
+}
+
 /// How a question and a think text become tokens; training and scoring have to share it.
 #[derive(Clone, Copy)]
 pub struct InputLayout<'a> {
@@ -112,8 +137,37 @@ impl std::fmt::Debug for InputLayout<'_> {
     }
 }
 
-/// Scores atoms by a token classifier: the mean over an atom's tokens of the keep logit minus the
-/// drop logit. Above 0 the classifier would keep the atom; an atom without tokens gets 0.
+/// How the scores of an atom's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// Their mean: long atoms count as short ones do.
+    #[default]
+    Mean,
+    /// The largest: one token is enough to keep an atom.
+    Max,
+    /// The first token's.
+    First,
+}
+
+impl Pooling {
+    /// One score; 0 for no tokens. Tokens come in their order.
+    fn pool(self, scores: &[f32]) -> f32 {
+        let mean = |scores: &[f32]| {
+            let sum: f64 = scores.iter().map(|score| f64::from(*score)).sum();
+            (sum / scores.len() as f64) as f32
+        };
+        match (self, scores) {
+            (_, []) => 0.0,
+            (Self::Mean, scores) => mean(scores),
+            (Self::Max, scores) => scores.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            (Self::First, [first, ..]) => *first,
+        }
+    }
+}
+
+/// Scores atoms by a token classifier: the keep logit minus the drop logit, pooled over an atom's
+/// tokens. Above 0 the classifier would keep the atom; an atom without tokens gets 0.
 ///
 /// # Units
 ///
@@ -129,6 +183,8 @@ pub struct ClassifierScorer<'a, C> {
     pub separator_id: u32,
     /// Inputs scored together.
     pub batch_size: usize,
+    /// From tokens to atoms.
+    pub pooling: Pooling,
 }
 
 impl<C> std::fmt::Debug for ClassifierScorer<'_, C> {
@@ -160,28 +216,33 @@ impl<C: TokenClassifier> KeepScorer for ClassifierScorer<'_, C> {
             inputs.extend(windows.into_iter().map(|input| (item_idx, input)));
         }
         // Similar lengths share a batch: the padding is small.
-        inputs.sort_by_key(|(_, input)| input.n_tokens());
-        let mut sums: Vec<Vec<(f64, usize)>> = items
-            .iter()
-            .map(|(_, cot)| vec![(0.0, 0); cot.n_atoms()])
-            .collect();
-        for batch in inputs.chunks(self.batch_size.max(1)) {
-            let rows: Vec<ClassifierRow<'_>> = batch.iter().map(|(_, input)| input.row()).collect();
-            let differences = self.differences(&ClassifierBatch::collate(&rows))?;
-            for ((item_idx, input), differences) in batch.iter().zip(differences) {
-                let of_text = differences.iter().skip(input.n_question);
-                for (atom_idx, difference) in input.atom_of_token.iter().zip(of_text) {
-                    let (sum, n_tokens) = &mut sums[*item_idx][*atom_idx];
-                    *sum += f64::from(*difference);
-                    *n_tokens += 1;
-                }
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        order.sort_by_key(|idx| inputs[*idx].1.n_tokens());
+        let mut differences: Vec<Vec<f32>> = vec![vec![]; inputs.len()];
+        for batch in order.chunks(self.batch_size.max(1)) {
+            let rows: Vec<ClassifierRow<'_>> =
+                batch.iter().map(|idx| inputs[*idx].1.row()).collect();
+            let found = self.differences(&ClassifierBatch::collate(&rows))?;
+            for (idx, found) in batch.iter().zip(found) {
+                differences[*idx] = found;
             }
         }
-        sums.into_iter()
+        // In the order of the text: an atom that is spread over inputs has its tokens in a row.
+        let mut tokens: Vec<Vec<Vec<f32>>> = items
+            .iter()
+            .map(|(_, cot)| vec![vec![]; cot.n_atoms()])
+            .collect();
+        for ((item_idx, input), differences) in inputs.iter().zip(&differences) {
+            let of_text = differences.iter().skip(input.n_question);
+            for (atom_idx, difference) in input.atom_of_token.iter().zip(of_text) {
+                tokens[*item_idx][*atom_idx].push(*difference);
+            }
+        }
+        tokens
+            .into_iter()
             .map(|atoms| {
-                let mean =
-                    |(sum, n_tokens): &(f64, usize)| (sum / (*n_tokens).max(1) as f64) as f32;
-                KeepScores::try_new(atoms.iter().map(mean).collect(), atoms.len())
+                let scores = atoms.iter().map(|tokens| self.pooling.pool(tokens));
+                KeepScores::try_new(scores.collect(), atoms.len())
             })
             .collect()
     }
@@ -240,7 +301,17 @@ mod tests {
             tokenizer: &ByteTokenizer,
             separator_id,
             batch_size: 2,
+            pooling: Pooling::Mean,
         }
+    }
+
+    #[test]
+    fn pooling_takes_the_mean_the_largest_or_the_first() {
+        let scores = [0.5, -1.0, 2.0];
+        assert_eq!(Pooling::Mean.pool(&scores), 0.5);
+        assert_eq!(Pooling::Max.pool(&scores), 2.0);
+        assert_eq!(Pooling::First.pool(&scores), 0.5);
+        assert_eq!(Pooling::Max.pool(&[]), 0.0);
     }
 
     #[test]
@@ -288,6 +359,38 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    /// One token per word, and perhaps an end of text: white space is lost.
+    struct Words {
+        has_end: bool,
+    }
+
+    impl Tokenizer for Words {
+        fn encode(&self, text: &str) -> Vec<u32> {
+            text.split_whitespace().map(|_| 5).collect()
+        }
+
+        fn encode_spans(&self, text: &str) -> Vec<(u32, std::ops::Range<usize>)> {
+            let ids = self.encode(text).into_iter();
+            ids.map(|id| (id, 0..text.len())).collect()
+        }
+
+        fn decode(&self, _ids: &[u32]) -> String {
+            String::new()
+        }
+
+        fn token_id(&self, token: &str) -> Option<u32> {
+            (self.has_end && token == "</s>").then_some(2)
+        }
+    }
+
+    #[test]
+    fn the_separator_is_a_line_break_or_the_end_of_text() {
+        assert_eq!(separator_id(&ByteTokenizer).unwrap(), 10);
+        assert_eq!(separator_id(&Words { has_end: true }).unwrap(), 2);
+        let error = separator_id(&Words { has_end: false }).unwrap_err();
+        assert!(error.to_string().contains("line break"), "{error}");
     }
 
     #[test]

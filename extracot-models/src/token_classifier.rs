@@ -33,7 +33,8 @@ pub trait TokenClassifier: Module {
 pub struct ClassifierRow<'a> {
     /// The tokens.
     pub token_ids: &'a [u32],
-    /// Per token whether it sees all others and is seen by all, however far away.
+    /// Per token whether it sees all others and is seen by all, however far away. A classifier without
+    /// a window ignores it: all its tokens are seen by all.
     pub is_global: Vec<bool>,
 }
 

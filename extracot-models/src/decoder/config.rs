@@ -1,15 +1,14 @@
 //! The decoder's config in Hugging Face names; they appear here and nowhere else.
 
-use std::fs;
 use std::path::Path;
 
-use extracot_core::CoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::rope::{RopeScaling, RopeSettings};
 use crate::ModelError;
+use crate::checkpoint::load_json;
 
 /// What a decoder family computes besides what all share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +122,7 @@ impl DecoderConfig {
     ///
     /// If the file cannot be read, does not parse, or asks for what is not supported.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join("config.json");
-        let text = fs::read_to_string(&path).map_err(CoreError::io("read", &path))?;
-        let keys: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|source| ModelError::Json { path, source })?;
+        let keys: Map<String, Value> = load_json(&folder.join("config.json"))?;
         Self::try_from(keys)
     }
 

@@ -3,26 +3,17 @@
 //! Queries are cut into blocks at least as long as half a window; the keys of a block are those of
 //! the block and its two neighbors. The global tokens are a second, small set of keys.
 
-use burn::module::{
-    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
-};
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
-use super::{LongformerConfig, ResidualNorm};
 use crate::ClassifierBatch;
 use crate::attention_mask::MASKED;
-
-/// A linear layer with a bias; the weights are drawn later, on the host.
-pub(super) fn linear(d_input: usize, d_output: usize, device: &Device) -> Linear {
-    LinearConfig::new(d_input, d_output)
-        .with_initializer(Initializer::Zeros)
-        .init(device)
-}
+use crate::encoder::{EncoderSize, SelfAttention, bias, linear, padding_bias};
 
 /// The projections of one block: one set for the window, one for global tokens.
 #[derive(Module, Debug)]
-pub struct LongformerSelfAttention {
+pub(super) struct LongformerSelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
@@ -61,15 +52,10 @@ pub(super) struct GlobalPattern {
     bias_from_global: Tensor<4>,
 }
 
-/// 0 where a query may look, [`MASKED`] elsewhere.
-fn bias(is_seen: bool) -> f32 {
-    if is_seen { 0.0 } else { MASKED }
-}
-
 impl GlobalPattern {
     /// The global tokens of a batch; none if there are none.
     pub(super) fn new(batch: &ClassifierBatch, device: &Device) -> Option<Self> {
-        let (n_rows, seq) = (batch.batch(), batch.seq());
+        let n_rows = batch.batch();
         let last = |row| {
             batch
                 .is_global(row)
@@ -81,21 +67,13 @@ impl GlobalPattern {
             .flat_map(|row| batch.is_global(row)[..n_head_tokens].to_vec())
             .collect();
         let to_global: Vec<f32> = is_global.iter().map(|is_global| bias(*is_global)).collect();
-        let real = |n_tokens: &usize| {
-            let n_tokens = *n_tokens;
-            (0..seq).map(move |key| bias(key < n_tokens))
-        };
-        let from_global: Vec<f32> = batch.n_tokens().iter().flat_map(real).collect();
-        let floats = |values: Vec<f32>, n_keys: usize| {
-            let data = TensorData::new(values, [n_rows, 1, 1, n_keys]);
-            Tensor::<4>::from_data(data, (device, DType::F32))
-        };
+        let to_global = TensorData::new(to_global, [n_rows, 1, 1, n_head_tokens]);
         let is_global = TensorData::new(is_global, [n_rows, n_head_tokens, 1, 1]);
         Some(Self {
             n_head_tokens,
             is_global: Tensor::from_data(is_global, device),
-            bias_to_global: floats(to_global, n_head_tokens),
-            bias_from_global: floats(from_global, seq),
+            bias_to_global: Tensor::from_data(to_global, (device, DType::F32)),
+            bias_from_global: padding_bias(batch, device),
         })
     }
 }
@@ -274,9 +252,11 @@ impl Mixture {
     }
 }
 
-impl LongformerSelfAttention {
-    fn new(config: &LongformerConfig, device: &Device) -> Self {
-        let projection = || linear(config.hidden_size, config.hidden_size, device);
+impl SelfAttention for LongformerSelfAttention {
+    type Pattern = AttentionPattern;
+
+    fn new(size: &EncoderSize, device: &Device) -> Self {
+        let projection = || linear(size.hidden_size, size.hidden_size, device);
         Self {
             query: projection(),
             key: projection(),
@@ -284,13 +264,10 @@ impl LongformerSelfAttention {
             query_global: projection(),
             key_global: projection(),
             value_global: projection(),
-            n_heads: config.num_attention_heads,
+            n_heads: size.num_attention_heads,
         }
     }
 
-    /// # Shapes
-    ///
-    /// - `x` and output: `[batch, seq, d_model]`
     fn forward(&self, x: Tensor<3>, pattern: &AttentionPattern) -> Tensor<3> {
         let [batch, seq, d_model] = x.dims();
         let q = self.scaled_queries(&self.query, x.clone());
@@ -320,7 +297,9 @@ impl LongformerSelfAttention {
         }
         Tensor::cat(parts, 1).reshape([batch, seq, d_model])
     }
+}
 
+impl LongformerSelfAttention {
     /// # Shapes
     ///
     /// - `y`: `[batch, seq, d_model]`; output: `[batch, seq, n_heads, head_dim]`
@@ -345,113 +324,6 @@ impl LongformerSelfAttention {
     }
 }
 
-/// Self-attention and what follows it in one block.
-///
-/// A module by hand: in the checkpoint the first part is called `self`, which no field can be.
-#[derive(Debug, Clone)]
-pub struct LongformerAttention {
-    attention: LongformerSelfAttention,
-    output: ResidualNorm,
-}
-
-/// The names of the parts in the checkpoint.
-const ATTENTION: &str = "self";
-const OUTPUT: &str = "output";
-const CONTAINER: &str = "Struct:LongformerAttention";
-
-impl LongformerAttention {
-    pub(super) fn new(config: &LongformerConfig, device: &Device) -> Self {
-        Self {
-            attention: LongformerSelfAttention::new(config, device),
-            output: ResidualNorm::new(config.hidden_size, config, device),
-        }
-    }
-
-    /// # Shapes
-    ///
-    /// - `x` and output: `[batch, seq, d_model]`
-    pub(super) fn forward(&self, x: Tensor<3>, pattern: &AttentionPattern) -> Tensor<3> {
-        self.output
-            .forward(self.attention.forward(x.clone(), pattern), x)
-    }
-}
-
-impl Module for LongformerAttention {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        self.output
-            .collect_devices(self.attention.collect_devices(devices))
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        Self {
-            attention: self.attention.fork(device),
-            output: self.output.fork(device),
-        }
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        Self {
-            attention: self.attention.to_device(device),
-            output: self.output.to_device(device),
-        }
-    }
-
-    fn train(self) -> Self {
-        Self {
-            attention: self.attention.train(),
-            output: self.output.train(),
-        }
-    }
-
-    fn valid(&self) -> Self {
-        Self {
-            attention: self.attention.valid(),
-            output: self.output.valid(),
-        }
-    }
-
-    fn materialize(self) -> Self {
-        Self {
-            attention: self.attention.materialize(),
-            output: self.output.materialize(),
-        }
-    }
-
-    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        visitor.enter_module(ATTENTION, CONTAINER);
-        self.attention.visit(visitor);
-        visitor.exit_module(ATTENTION, CONTAINER);
-        visitor.enter_module(OUTPUT, CONTAINER);
-        self.output.visit(visitor);
-        visitor.exit_module(OUTPUT, CONTAINER);
-    }
-
-    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        mapper.enter_module(ATTENTION, CONTAINER);
-        let attention = self.attention.map(mapper);
-        mapper.exit_module(ATTENTION, CONTAINER);
-        mapper.enter_module(OUTPUT, CONTAINER);
-        let output = self.output.map(mapper);
-        mapper.exit_module(OUTPUT, CONTAINER);
-        Self { attention, output }
-    }
-}
-
-impl ModuleDisplayDefault for LongformerAttention {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add(ATTENTION, &self.attention)
-            .add(OUTPUT, &self.output)
-            .optional()
-    }
-
-    fn num_params(&self) -> usize {
-        Module::num_params(self)
-    }
-}
-
-impl ModuleDisplay for LongformerAttention {}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::Tolerance;
@@ -460,7 +332,7 @@ mod tests {
     use super::*;
     use crate::ClassifierRow;
     use crate::init::randomize;
-    use crate::longformer::LongformerSize;
+    use crate::longformer::{LongformerConfig, LongformerSize};
 
     /// Outputs of the real tokens and gradients of all tokens, with blocks of a length.
     fn attended(block: usize, n_global: usize) -> (TensorData, TensorData) {
@@ -474,7 +346,7 @@ mod tests {
             max_positions: 64,
         };
         let config = LongformerConfig::longformer(size, 64);
-        let attention = LongformerSelfAttention::new(&config, &device);
+        let attention = LongformerSelfAttention::new(&config.size(), &device);
         let attention = randomize(attention, 2.0, 1.0, Seed(1));
         let token_ids: Vec<u32> = (0..43).collect();
         let rows = [43, 17, 1].map(|n_tokens| ClassifierRow {

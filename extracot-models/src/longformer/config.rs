@@ -1,11 +1,12 @@
 //! The classifier's config in Hugging Face names; they appear here and nowhere else.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
+use crate::checkpoint::load_json;
+use crate::encoder::{EncoderSize, refuse};
 
 /// `config.json` of a Longformer token classifier.
 ///
@@ -89,11 +90,7 @@ impl LongformerConfig {
     ///
     /// If the file cannot be read, does not parse, or asks for what is not supported.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join("config.json");
-        let text =
-            fs::read_to_string(&path).map_err(extracot_core::CoreError::io("read", &path))?;
-        let config: Self =
-            serde_json::from_str(&text).map_err(|source| ModelError::Json { path, source })?;
+        let config: Self = load_json(&folder.join("config.json"))?;
         config.check()?;
         Ok(config)
     }
@@ -104,32 +101,10 @@ impl LongformerConfig {
     ///
     /// [`ModelError::Config`] with the first such key.
     pub fn check(&self) -> Result<(), ModelError> {
-        let refuse = |key, found: &dyn std::fmt::Display, allowed| {
-            Err(ModelError::Config {
-                key,
-                found: found.to_string(),
-                allowed,
-            })
-        };
         if self.model_type != "longformer" {
             return refuse("model_type", &self.model_type, "`longformer`");
         }
-        if self.hidden_act != "gelu" {
-            return refuse("hidden_act", &self.hidden_act, "`gelu`");
-        }
-        if self.vocab_size == 0 || self.hidden_size == 0 || self.num_hidden_layers == 0 {
-            return refuse(
-                "vocab_size, hidden_size, num_hidden_layers",
-                &0,
-                "at least 1",
-            );
-        }
-        if self.num_attention_heads == 0
-            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
-        {
-            let heads = &self.num_attention_heads;
-            return refuse("num_attention_heads", heads, "a divisor of hidden_size");
-        }
+        self.size().check(&self.hidden_act)?;
         if let AttentionWindow::PerLayer(windows) = &self.attention_window
             && windows.len() != self.num_hidden_layers
         {
@@ -142,18 +117,21 @@ impl LongformerConfig {
         {
             return refuse("attention_window", &window, "positive even numbers");
         }
-        if self.max_position_embeddings <= self.pad_token_id + 1 {
-            let found = &self.max_position_embeddings;
-            return refuse(
-                "max_position_embeddings",
-                found,
-                "more than pad_token_id + 1",
-            );
-        }
-        if self.type_vocab_size == 0 {
-            return refuse("type_vocab_size", &0, "at least 1");
-        }
         Ok(())
+    }
+
+    pub(crate) fn size(&self) -> EncoderSize {
+        EncoderSize {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            max_position_embeddings: self.max_position_embeddings,
+            type_vocab_size: self.type_vocab_size,
+            pad_token_id: self.pad_token_id,
+            layer_norm_eps: self.layer_norm_eps,
+        }
     }
 
     /// The window of each block.
