@@ -1,10 +1,20 @@
 //! Stage 1: training of the compressor's token classifier on keep labels.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use extracot_core::Seed;
+use extracot_core::{CoreError, Seed};
 use extracot_models::{ClassifierBatch, ClassifierInput, ClassifierRow, TokenClassifier};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
+
+mod checkpoints;
+mod held_out;
+mod quality;
+mod run;
+
+pub use checkpoints::Checkpoints;
+pub use held_out::{HeldOut, HeldOutConfig, HeldOutQuality, HeldOutText};
+pub use quality::{ClassQuality, KeepConfusion};
+pub use run::{CompressorRun, TrainedCompressor};
 
 use crate::TrainError;
 use crate::batch::{check_batch_size, length_shards};
@@ -40,22 +50,34 @@ pub struct CompressorConfig {
     pub batch_size: usize,
     /// Pieces of similar lengths that a batch is cut into; they are computed side by side.
     pub n_shards: usize,
-    /// Exponent of the focal factor.
+    /// Exponent of the focal factor; 0 turns it off.
     pub gamma: f64,
+    /// What the classes weigh.
+    pub class_weights: ClassWeights,
     /// Optimizer and schedule.
     pub update: UpdateConfig,
 }
 
+/// What tokens to keep and tokens to drop weigh in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// Both classes the same in all ([`FocalWeights::balanced`]).
+    Balanced,
+    /// Every token the same.
+    None,
+}
+
 /// Trains on `examples`, in a new random order each time around, and tells `report` the statistics
-/// of every step.
+/// of every step. [`CompressorRun`] does the same and looks at held-out texts besides.
 ///
 /// The loss is the mean focal loss over the think text's tokens of a batch. The classes are weighted
 /// by their frequency among all examples.
 ///
 /// # Errors
 ///
-/// No examples, or labels of one class only; non-finite losses or gradients; what `report` fails
-/// with.
+/// No examples, or labels of one class only; settings without sense; non-finite losses or gradients;
+/// what `report` fails with.
 ///
 /// # Panics
 ///
@@ -68,33 +90,89 @@ pub fn train_compressor<C: TokenClassifier + Sync>(
     seed: Seed,
     mut report: impl FnMut(usize, &StepStats) -> Result<(), TrainError>,
 ) -> Result<C, TrainError> {
-    let mut updater = Updater::try_new(&config.update, config.n_steps)?;
-    let weights = class_weights(examples, config.gamma)?;
-    check_batch_size(config.batch_size)?;
-    let shuffled = |round: u64| {
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        order.shuffle(&mut seed.derive("compressor-round", round).rng());
-        order
-    };
-    let mut order = (0..).flat_map(shuffled);
+    let mut steps = Steps::try_new(examples, config, device, seed)?;
     for step in 0..config.n_steps {
-        let batch: Vec<&KeepExample> = order
-            .by_ref()
-            .take(config.batch_size)
-            .map(|idx| &examples[idx])
-            .collect();
-        let shards = shards(&batch, config.n_shards);
-        let n_labels: usize = shards.iter().map(|shard| shard.is_kept.len()).sum();
-        let (next, stats) = updater.step(model, &shards, device, |model, shard| {
-            shard.losses(model, &weights, device).sum() / n_labels as f64
-        })?;
+        let (next, stats) = steps.step(model)?;
         model = next;
         report(step, &stats)?;
     }
     Ok(model)
 }
 
-fn class_weights(examples: &[KeepExample], gamma: f64) -> Result<FocalWeights, TrainError> {
+/// What one step after the other needs beside the model.
+struct Steps<'a> {
+    examples: &'a [KeepExample],
+    config: &'a CompressorConfig,
+    device: &'a Device,
+    weights: FocalWeights,
+    updater: Updater,
+    /// Indices of the examples, round after round.
+    order: Box<dyn Iterator<Item = usize>>,
+}
+
+impl<'a> Steps<'a> {
+    fn try_new(
+        examples: &'a [KeepExample],
+        config: &'a CompressorConfig,
+        device: &'a Device,
+        seed: Seed,
+    ) -> Result<Self, TrainError> {
+        let updater = Updater::try_new(&config.update, config.n_steps)?;
+        let weights = focal_weights(examples, config)?;
+        check_batch_size(config.batch_size)?;
+        let n_examples = examples.len();
+        let shuffled = move |round: u64| {
+            let mut order: Vec<usize> = (0..n_examples).collect();
+            order.shuffle(&mut seed.derive("compressor-round", round).rng());
+            order
+        };
+        Ok(Self {
+            examples,
+            config,
+            device,
+            weights,
+            updater,
+            order: Box::new((0..).flat_map(shuffled)),
+        })
+    }
+
+    fn step<C: TokenClassifier + Sync>(&mut self, model: C) -> Result<(C, StepStats), TrainError> {
+        let batch: Vec<&KeepExample> = self
+            .order
+            .by_ref()
+            .take(self.config.batch_size)
+            .map(|idx| &self.examples[idx])
+            .collect();
+        let shards = shards(&batch, self.config.n_shards);
+        let n_labels: usize = shards.iter().map(|shard| shard.is_kept.len()).sum();
+        let (weights, device) = (&self.weights, self.device);
+        self.updater.step(model, &shards, device, |model, shard| {
+            shard.losses(model, weights, device).sum() / n_labels as f64
+        })
+    }
+
+    /// Goes on behind `n_steps` steps with the optimizer's state after them.
+    fn after(mut self, n_steps: usize, optimizer: Vec<u8>) -> Result<Self, TrainError> {
+        self.updater = self.updater.after(n_steps, optimizer)?;
+        let n_seen = n_steps * self.config.batch_size;
+        self.order = Box::new(self.order.skip(n_seen));
+        Ok(self)
+    }
+}
+
+fn focal_weights(
+    examples: &[KeepExample],
+    config: &CompressorConfig,
+) -> Result<FocalWeights, TrainError> {
+    let gamma = config.gamma;
+    if !gamma.is_finite() || gamma < 0.0 {
+        return Err(CoreError::Setting {
+            key: "gamma",
+            found: gamma.to_string(),
+            allowed: "at least 0",
+        }
+        .into());
+    }
     if examples.is_empty() {
         return Err(TrainError::NoData {
             what: "the compressor",
@@ -106,7 +184,16 @@ fn class_weights(examples: &[KeepExample], gamma: f64) -> Result<FocalWeights, T
         .sum();
     let kept = |example: &KeepExample| example.token_labels().filter(|is_kept| *is_kept).count();
     let n_keep: usize = examples.iter().map(kept).sum();
-    FocalWeights::balanced(n_labels - n_keep, n_keep, gamma)
+    // Labels of one class teach nothing under any weights.
+    let balanced = FocalWeights::balanced(n_labels - n_keep, n_keep, gamma)?;
+    Ok(match config.class_weights {
+        ClassWeights::Balanced => balanced,
+        ClassWeights::None => FocalWeights {
+            alpha_drop: 1.0,
+            alpha_keep: 1.0,
+            gamma,
+        },
+    })
 }
 
 /// A padded batch with the labels of its think text tokens.
@@ -161,69 +248,6 @@ fn shards(examples: &[&KeepExample], n_shards: usize) -> Vec<KeepBatch> {
         .iter()
         .map(|shard| KeepBatch::collate(shard.iter().map(|&idx| examples[idx])))
         .collect()
-}
-
-/// How often keep scores above 0 agree with keep labels; atoms are counted, not tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeepConfusion {
-    /// Kept and labeled keep.
-    pub kept_right: usize,
-    /// Kept but labeled drop.
-    pub kept_wrong: usize,
-    /// Dropped and labeled drop.
-    pub dropped_right: usize,
-    /// Dropped but labeled keep.
-    pub dropped_wrong: usize,
-}
-
-/// Quality of one class, each in `[0, 1]`; 0 where nothing could be right.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ClassQuality {
-    /// Share of the decisions for the class that are right.
-    pub precision: f64,
-    /// Share of the class that is found.
-    pub recall: f64,
-    /// Harmonic mean of the two.
-    pub f1: f64,
-}
-
-impl KeepConfusion {
-    /// Counts the atoms of one think text.
-    ///
-    /// # Panics
-    ///
-    /// If there is not one label per score.
-    pub fn add(&mut self, scores: &[f32], is_kept: &[bool]) {
-        assert_eq!(scores.len(), is_kept.len(), "one label per score");
-        for (score, is_kept) in scores.iter().zip(is_kept) {
-            let counter = match (*score > 0.0, *is_kept) {
-                (true, true) => &mut self.kept_right,
-                (true, false) => &mut self.kept_wrong,
-                (false, false) => &mut self.dropped_right,
-                (false, true) => &mut self.dropped_wrong,
-            };
-            *counter += 1;
-        }
-    }
-
-    /// Quality of the decisions to keep.
-    pub fn of_keep(&self) -> ClassQuality {
-        quality(self.kept_right, self.kept_wrong, self.dropped_wrong)
-    }
-
-    /// Quality of the decisions to drop.
-    pub fn of_drop(&self) -> ClassQuality {
-        quality(self.dropped_right, self.dropped_wrong, self.kept_wrong)
-    }
-}
-
-fn quality(n_right: usize, n_wrong: usize, n_missed: usize) -> ClassQuality {
-    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
-    ClassQuality {
-        precision: share(n_right, n_right + n_wrong),
-        recall: share(n_right, n_right + n_missed),
-        f1: share(2 * n_right, 2 * n_right + n_wrong + n_missed),
-    }
 }
 
 #[cfg(test)]

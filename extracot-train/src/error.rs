@@ -1,5 +1,7 @@
 //! Every way training can stop.
 
+use std::path::PathBuf;
+
 use extracot_core::CoreError;
 use extracot_models::ModelError;
 
@@ -33,6 +35,14 @@ pub enum TrainError {
     #[error("optimizer: {message}")]
     Optimizer {
         /// What burn said.
+        message: String,
+    },
+    /// A checkpoint of a run that cannot be written or read.
+    #[error("checkpoint {}: {message}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
         message: String,
     },
     /// Nothing to train on.

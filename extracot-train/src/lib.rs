@@ -14,7 +14,8 @@ pub mod update;
 pub mod weight_average;
 
 pub use compressor_trainer::{
-    ClassQuality, CompressorConfig, KeepConfusion, KeepExample, train_compressor,
+    ClassQuality, ClassWeights, CompressorConfig, CompressorRun, KeepConfusion, KeepExample,
+    train_compressor,
 };
 pub use error::TrainError;
 pub use sft_trainer::{SftConfig, train_sft};

@@ -1,11 +1,12 @@
 //! Where loops report their numbers: metric keys are `group/name_unit` (`docs/metrics.md`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use extracot_core::CoreError;
+use extracot_core::jsonl::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::update::StepStats;
@@ -65,6 +66,30 @@ impl JsonLinesSink {
             file,
         })
     }
+
+    /// Goes on behind the rows of the first `n_steps` steps; later ones, and what a killed run left of a
+    /// row, are removed.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Io`] if the file cannot be read or written.
+    pub fn resume(path: &Path, n_steps: usize) -> Result<Self, CoreError> {
+        let text = std::fs::read_to_string(path).map_err(CoreError::io("read", path))?;
+        let is_earlier = |line: &&str| {
+            serde_json::from_str::<MetricRow>(line).is_ok_and(|row| row.step < n_steps)
+        };
+        let kept: String = text
+            .split_inclusive('\n')
+            .take_while(is_earlier)
+            .filter(|line| line.ends_with('\n'))
+            .collect();
+        write_atomic(path, |out| out.write_all(kept.as_bytes()))?;
+        let file = OpenOptions::new().append(true).open(path);
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.map_err(CoreError::io("write", path))?,
+        })
+    }
 }
 
 impl MetricSink for JsonLinesSink {
@@ -90,6 +115,39 @@ impl MetricRow {
             stage: stage.to_owned(),
             step,
             metrics: metrics.map(|(key, value)| (key.to_owned(), value)).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_goes_on_behind_the_steps_that_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let row = |step: usize| {
+            let stats = StepStats {
+                loss: 0.5,
+                grad_norm: 1.0,
+                learning_rate: 0.1,
+            };
+            MetricRow::of_step("compressor", step, &stats)
+        };
+        let mut sink = JsonLinesSink::create(&path).unwrap();
+        for step in 0..5 {
+            sink.record(&row(step)).unwrap();
+        }
+        let whole = std::fs::read_to_string(&path).unwrap();
+        // Killed within the last row.
+        std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+        for n_steps in [4, 2, 0] {
+            let mut sink = JsonLinesSink::resume(&path, n_steps).unwrap();
+            for step in n_steps..5 {
+                sink.record(&row(step)).unwrap();
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "{n_steps}");
         }
     }
 }

@@ -9,7 +9,7 @@ use burn::optim::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -121,6 +121,39 @@ impl Updater {
     /// Steps taken so far.
     pub fn n_steps(&self) -> usize {
         self.step
+    }
+
+    /// The optimizer's state, for [`Updater::after`]. The schedule follows from the number of steps.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Optimizer`] if the state cannot be serialized.
+    pub fn state(&self) -> Result<Vec<u8>, TrainError> {
+        let bytes = self.optimizer.into_bytes();
+        let bytes = bytes.map_err(|error| TrainError::Optimizer {
+            message: error.to_string(),
+        })?;
+        Ok(bytes.to_vec())
+    }
+
+    /// Goes on behind `n_steps` steps with the [`Updater::state`] after them. The model has to have the
+    /// parameter ids that it had then: burn's own records keep them.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Optimizer`] if the state cannot be read.
+    pub fn after(mut self, n_steps: usize, state: Vec<u8>) -> Result<Self, TrainError> {
+        self.optimizer = self
+            .optimizer
+            .from_bytes(Bytes::from_bytes_vec(state))
+            .map_err(|error| TrainError::Optimizer {
+                message: error.to_string(),
+            })?;
+        for _ in 0..n_steps {
+            self.schedule.step();
+        }
+        self.step = n_steps;
+        Ok(self)
     }
 
     /// Computes the loss of every shard on its own thread, adds the gradients in shard order, and
