@@ -441,7 +441,17 @@ fn with_overrides(overrides: &[String]) -> String {
 ///
 /// If the text or an override does not parse or does not fit `T`.
 pub fn parse<T: DeserializeOwned>(text: &str, overrides: &[String]) -> Result<T> {
+    parse_over(text, "", overrides)
+}
+
+/// As [`parse`], with the keys of `over` in place of those of `text`: a file of settings over defaults.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_over<T: DeserializeOwned>(text: &str, over: &str, overrides: &[String]) -> Result<T> {
     let mut table: toml::Table = text.parse()?;
+    replace(&mut table, over.parse()?);
     for setting in overrides {
         let (key, value) = setting
             .split_once('=')
@@ -454,6 +464,18 @@ pub fn parse<T: DeserializeOwned>(text: &str, overrides: &[String]) -> Result<T>
         set(&mut table, key, value).with_context(|| format!("--set {setting}"))?;
     }
     T::deserialize(table).map_err(|error| anyhow!("{}", explain(&error.to_string())))
+}
+
+/// Puts every value of `over` in its place, section by section.
+fn replace(table: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => replace(inner, over),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
 }
 
 fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
@@ -554,6 +576,32 @@ mod tests {
         assert!(message("smoke", &["sft.fixed.update.clip_norm=0.0"]).contains("clip_norm"));
         let found = message("smoke", &["chrpo.policy.max_new_tokens=1024"]);
         assert!(found.contains("1024 positions"), "{found}");
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_keys_it_has() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Inner {
+            a: u32,
+            b: u32,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Outer {
+            first: u32,
+            inner: Inner,
+        }
+        let defaults = "first = 1\n[inner]\na = 2\nb = 3\n";
+        let read = |over: &str, overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+            parse_over::<Outer>(defaults, over, &overrides)
+        };
+        let found = read("[inner]\nb = 4\n", &["inner.a=5"]).unwrap();
+        let inner = Inner { a: 5, b: 4 };
+        assert_eq!(found, Outer { first: 1, inner });
+        let error = read("[inner]\nbb = 4\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `b`"), "{error}");
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compressor_summary;
 pub mod config;
 pub mod device;
+pub mod openai;
 pub mod pipeline;
 pub mod problem_source;
 pub mod progress;

@@ -51,49 +51,7 @@ impl Run {
     /// If the folder belongs to other settings, holds a run and `resume` is off, holds files that
     /// are no run, or cannot be written.
     pub fn open(folder: &Path, config: &str, resume: bool, quiet: bool) -> Result<Self> {
-        let config_path = folder.join(CONFIG);
-        match fs::read_to_string(&config_path) {
-            Ok(found) if found != config => {
-                let line = found
-                    .lines()
-                    .zip(config.lines())
-                    .find(|(old, new)| old != new);
-                let (old, new) = line.unwrap_or(("(fewer lines)", "(more lines)"));
-                bail!(
-                    "{} belongs to a run with other settings (`{old}`, not `{new}`); \
-                     choose another --out",
-                    folder.display()
-                );
-            }
-            Ok(_) if !resume => bail!(
-                "{} already holds this run; add --resume to go on where it stopped, \
-                 or choose another --out",
-                folder.display()
-            ),
-            Ok(_) => {
-                // From here on the run is not complete until it has finished again.
-                let manifest = folder.join(MANIFEST);
-                if manifest.exists() {
-                    fs::remove_file(&manifest)
-                        .with_context(|| format!("cannot remove {}", manifest.display()))?;
-                }
-            }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error)
-                    .with_context(|| format!("cannot read {}", config_path.display()));
-            }
-            Err(_) => {
-                let is_empty = fs::read_dir(folder).map_or(true, |mut dir| dir.next().is_none());
-                if !is_empty {
-                    bail!(
-                        "{} is not empty and holds no run; choose another --out",
-                        folder.display()
-                    );
-                }
-                create_dir(folder)?;
-                write_text(&config_path, config)?;
-            }
-        }
+        claim(folder, config, resume)?;
         create_dir(&folder.join("stages"))?;
         create_dir(&folder.join("checkpoints"))?;
         Ok(Self {
@@ -187,20 +145,91 @@ impl Run {
     ///
     /// If it cannot be written.
     pub fn finish(&self, experiment: &str, config_hash: String) -> Result<()> {
-        let mut files: Vec<String> = fs::read_dir(&self.folder)?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name != MANIFEST)
-            .collect();
-        files.sort();
-        let manifest = Manifest {
-            experiment,
-            version: env!("CARGO_PKG_VERSION"),
-            config_hash,
-            wall_s: self.started.elapsed().as_secs_f64(),
-            files,
-        };
-        Ok(save_json(&manifest, &self.folder.join(MANIFEST))?)
+        write_manifest(&self.folder, experiment, config_hash, self.started)
     }
+}
+
+/// Takes a folder for a run with the resolved settings in `config`, which are written to it.
+///
+/// # Errors
+///
+/// As [`Run::open`].
+pub fn claim(folder: &Path, config: &str, resume: bool) -> Result<()> {
+    let config_path = folder.join(CONFIG);
+    match fs::read_to_string(&config_path) {
+        Ok(found) if found != config => {
+            let line = found
+                .lines()
+                .zip(config.lines())
+                .find(|(old, new)| old != new);
+            let (old, new) = line.unwrap_or(("(fewer lines)", "(more lines)"));
+            bail!(
+                "{} belongs to a run with other settings (`{old}`, not `{new}`); \
+                 choose another --out",
+                folder.display()
+            );
+        }
+        Ok(_) if !resume => bail!(
+            "{} already holds this run; add --resume to go on where it stopped, \
+             or choose another --out",
+            folder.display()
+        ),
+        Ok(_) => {
+            // From here on the run is not complete until it has finished again.
+            let manifest = folder.join(MANIFEST);
+            if manifest.exists() {
+                fs::remove_file(&manifest)
+                    .with_context(|| format!("cannot remove {}", manifest.display()))?;
+            }
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot read {}", config_path.display()));
+        }
+        Err(_) => {
+            let is_empty = fs::read_dir(folder).map_or(true, |mut dir| dir.next().is_none());
+            if !is_empty {
+                bail!(
+                    "{} is not empty and holds no run; choose another --out",
+                    folder.display()
+                );
+            }
+            create_dir(folder)?;
+            write_text(&config_path, config)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the manifest: what is in the folder is complete.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_manifest(
+    folder: &Path,
+    experiment: &str,
+    config_hash: String,
+    started: Instant,
+) -> Result<()> {
+    let mut files: Vec<String> = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name != MANIFEST)
+        .collect();
+    files.sort();
+    let manifest = Manifest {
+        experiment,
+        version: env!("CARGO_PKG_VERSION"),
+        config_hash,
+        wall_s: started.elapsed().as_secs_f64(),
+        files,
+    };
+    Ok(save_json(&manifest, &folder.join(MANIFEST))?)
+}
+
+/// Whether a folder holds a complete run with the resolved settings in `config`.
+pub fn is_complete(folder: &Path, config: &str) -> bool {
+    let is_same = fs::read_to_string(folder.join(CONFIG)).is_ok_and(|found| found == config);
+    is_same && folder.join(MANIFEST).is_file()
 }
 
 /// Where a stage keeps its results.

@@ -155,9 +155,7 @@ fn a_wrong_row_or_argument_is_named() {
     }
 }
 
-#[test]
-fn classify_gives_the_logits_of_the_golden_file() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/longformer");
+fn assert_golden_logits(folder: &Path) {
     let golden = std::fs::read_to_string(folder.join("golden.json")).unwrap();
     let golden: Value = serde_json::from_str(&golden).unwrap();
     let cases = golden["cases"].as_array().unwrap();
@@ -170,7 +168,7 @@ fn classify_gives_the_logits_of_the_golden_file() {
             format!("{row}\n")
         })
         .collect();
-    let output = rows(&extracot_on(&folder, "classify", &[], &input));
+    let output = rows(&extracot_on(folder, "classify", &[], &input));
     assert_eq!(output.len(), cases.len());
     for (id, (row, case)) in output.iter().zip(cases).enumerate() {
         assert_eq!(row["id"], id);
@@ -184,6 +182,15 @@ fn classify_gives_the_logits_of_the_golden_file() {
             }
         }
     }
+}
+
+#[test]
+fn classify_gives_the_logits_of_the_golden_file() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    for family in ["longformer", "roberta", "xlm_roberta"] {
+        assert_golden_logits(&fixtures.join(family));
+    }
+    let folder = fixtures.join("longformer");
     for (input, message) in [
         (
             json!({"id": 1, "input_ids": []}),
@@ -208,6 +215,10 @@ fn classify_gives_the_logits_of_the_golden_file() {
         assert!(error.contains(message), "`{message}` is not in: {error}");
         assert_eq!(output.status.code(), Some(1));
     }
+    // A decoder is no classifier.
+    let error = extracot("classify", &[], "").stderr;
+    let error = String::from_utf8_lossy(&error).into_owned();
+    assert!(error.contains("model_type = qwen3"), "{error}");
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
-use experiments::commands::{classify, doctor, estimate, generate, score};
+use experiments::commands::{
+    annotate, bench, classify, compress, doctor, estimate, generate, score, train_compressor,
+};
 
-/// Commands on a model folder in Hugging Face layout.
+/// Commands on models, think texts and their labels.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -16,19 +18,27 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Annotate(Box<annotate::Annotate>),
+    Bench(bench::Bench),
     Classify(classify::Classify),
+    Compress(compress::Compress),
     Doctor(doctor::Doctor),
     Estimate(estimate::Estimate),
     Generate(generate::Generate),
     Score(score::Score),
+    TrainCompressor(train_compressor::TrainCompressor),
 }
 
 fn main() -> ExitCode {
     exit_code(match &Arguments::parse().command {
+        Command::Annotate(arguments) => annotate::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Classify(arguments) => classify::run(arguments),
+        Command::Compress(arguments) => compress::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Estimate(arguments) => estimate::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
+        Command::TrainCompressor(arguments) => train_compressor::run(arguments),
     })
 }

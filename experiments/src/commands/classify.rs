@@ -2,20 +2,17 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use extracot_models::weights::load_folder;
-use extracot_models::{
-    ClassifierBatch, ClassifierRow, Longformer, LongformerConfig, TokenClassifier,
-};
+use extracot_models::{ClassifierBatch, ClassifierCheckpoint, ClassifierRow, TokenClassifier};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{RowArguments, rows};
 use crate::progress::Progress;
 
-/// Runs a token classifier of the Longformer family.
+/// Runs a token classifier: Longformer, RoBERTa or XLM-RoBERTa.
 ///
-/// Reads {"id", "input_ids", "global_attention_mask"}; without a mask no token is global. Writes
-/// {"id", "logits"}: for every token one logit per label.
+/// Reads {"id", "input_ids", "global_attention_mask"}; without a mask no token is global, and only a
+/// Longformer looks at it. Writes {"id", "logits"}: for every token one logit per label.
 #[derive(Debug, Args)]
 pub struct Classify {
     #[command(flatten)]
@@ -45,9 +42,7 @@ pub fn run(arguments: &Classify) -> Result<()> {
     let common = &arguments.rows;
     let device = common.device()?;
     let input: Vec<(usize, Row)> = rows::read(&common.input)?;
-    let config = LongformerConfig::load(&common.model)?;
-    let model = Longformer::new(&config, &device);
-    let model = load_folder(model, &common.model, burn::tensor::DType::F32, |_| false)?;
+    let model = ClassifierCheckpoint::load(&common.model, &device)?.model;
     let progress = Progress::new("classify", input.len(), "rows", common.quiet);
     let mut classified = Vec::with_capacity(input.len());
     for (line, row) in &input {
@@ -67,7 +62,7 @@ pub fn run(arguments: &Classify) -> Result<()> {
 }
 
 /// A row that the model can take.
-fn checked<'a>(row: &'a Row, model: &Longformer) -> Result<ClassifierRow<'a>> {
+fn checked<'a>(row: &'a Row, model: &impl TokenClassifier) -> Result<ClassifierRow<'a>> {
     let n_tokens = row.input_ids.len();
     let (vocab_size, max_positions) = (model.vocab_size(), model.max_positions());
     if n_tokens == 0 {

@@ -217,7 +217,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
 
 /// Names, sizes and times of the files of a model that decoding reads: a changed model is another
 /// run.
-fn files_of(folder: &Path) -> Result<Vec<(String, u64, u64)>> {
+pub(super) fn files_of(folder: &Path) -> Result<Vec<(String, u64, u64)>> {
     let place = || format!("cannot read {}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(place)? {

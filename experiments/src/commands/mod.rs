@@ -1,6 +1,10 @@
-//! The row-wise commands of `extracot`: JSON lines in, JSON lines out, one output row per input row.
+//! The commands of `extracot`. The row-wise ones take JSON lines and give JSON lines, one output row per
+//! input row.
 
+pub mod annotate;
+pub mod bench;
 pub mod classify;
+pub mod compress;
 pub mod doctor;
 pub mod estimate;
 pub mod generate;
@@ -8,6 +12,8 @@ mod model;
 mod partial;
 pub mod rows;
 pub mod score;
+mod scorer;
+pub mod train_compressor;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -90,6 +90,11 @@ impl<T: Serialize + DeserializeOwned> PartialOutput<T> {
         self.rows.contains_key(&place)
     }
 
+    /// The row of a place, if it is there.
+    pub(super) fn get(&self, place: usize) -> Option<&T> {
+        self.rows.get(&place)
+    }
+
     /// Rows that are there.
     pub(super) fn n_rows(&self) -> usize {
         self.rows.len()

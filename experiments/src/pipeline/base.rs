@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use extracot_core::jsonl::write_atomic;
@@ -44,6 +44,17 @@ const SHIPPED: [(&str, &[u8]); 6] = shipped![
 
 /// Deviation of the initial embeddings.
 const EMBEDDING_GAIN: f64 = 0.05;
+/// The tokenizer of the shipped base.
+///
+/// # Errors
+///
+/// If the shipped file is malformed.
+pub fn shipped_tokenizer() -> Result<HfTokenizer> {
+    let json = SHIPPED.iter().find(|(name, _)| *name == "tokenizer.json");
+    let (_, json) = json.context("no tokenizer.json is shipped")?;
+    Ok(HfTokenizer::from_json(json)?)
+}
+
 /// Problems whose text trains the tokenizer of the shipped base.
 const N_TOKENIZER_PROBLEMS: usize = 1200;
 /// Equations of a drill.

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::module::Module;
 use extracot_core::compress::SentenceContextScorer;
 use extracot_core::compress::quality::{self, QualityConfig};
 use extracot_core::label::{Annotator, HeuristicAnnotator, SolutionAnnotator};
 use extracot_core::{
-    AtomizedCot, Compressor, KeepLevel, KeepScorer, Problem, ReasoningTrace, Tokenizer, segment,
+    AtomizedCot, Compressor, KeepLevel, KeepScorer, Problem, ReasoningTrace, segment,
 };
 use extracot_models::checkpoint::save_json;
 use extracot_models::init::randomize;
 use extracot_models::longformer::{Longformer, LongformerConfig, LongformerSize};
-use extracot_models::scorer::{ClassifierInput, ClassifierScorer, InputLayout};
+use extracot_models::scorer::{
+    ClassifierInput, ClassifierScorer, InputLayout, Pooling, separator_id,
+};
 use extracot_models::weights::{WEIGHTS, load_weights, save_weights};
 use extracot_train::compressor_trainer::{KeepExample, train_compressor};
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
@@ -23,8 +25,6 @@ use super::{Pipeline, Policy};
 use crate::config::compressed_levels;
 use crate::run::StageFolder;
 
-/// Token between question and think text: the line break of the policy's tokenizer.
-const SEPARATOR: &str = "\n";
 /// Think texts scored together.
 const SCORE_BATCH: usize = 16;
 
@@ -74,7 +74,7 @@ pub fn train_compressor_stage(
         longformer.check()?;
         let layout = InputLayout {
             tokenizer,
-            separator_id: separator(tokenizer)?,
+            separator_id: separator_id(tokenizer)?,
             max_positions: size.max_positions,
         };
         let (examples, counts) = label(&traces, &layout)?;
@@ -100,13 +100,6 @@ pub fn train_compressor_stage(
         save_json(&longformer, &stage.model.join("config.json"))?;
         stage.write("counts.jsonl", &[counts])
     })
-}
-
-fn separator(tokenizer: &dyn Tokenizer) -> Result<u32> {
-    match tokenizer.encode(SEPARATOR)[..] {
-        [id] => Ok(id),
-        _ => bail!("the tokenizer has no single token for a line break"),
-    }
 }
 
 fn label(
@@ -160,8 +153,9 @@ pub fn compress_traces(
             classifier: &classifier,
             device: &pipeline.device,
             tokenizer,
-            separator_id: separator(tokenizer)?,
+            separator_id: separator_id(tokenizer)?,
             batch_size: SCORE_BATCH,
+            pooling: Pooling::Mean,
         };
         let scorer = SentenceContextScorer::new(scorer);
         let traces: Vec<ReasoningTrace> = traces.read("traces.jsonl")?;

@@ -38,7 +38,7 @@ pub fn evaluate_all(
             name.to_owned(),
             kind,
             level,
-            records(pipeline, name, model, control)?,
+            evaluate_model(pipeline, name, model, control)?,
         ));
         Ok(())
     };
@@ -58,7 +58,13 @@ pub fn evaluate_all(
     Ok(Evaluations { rows })
 }
 
-fn records(
+/// Records of one model under one control token, in the order of the evaluation problems; `name`
+/// names the stage.
+///
+/// # Errors
+///
+/// If decoding or writing fails.
+pub fn evaluate_model(
     pipeline: &Pipeline,
     name: &str,
     model: &StageFolder,

@@ -5,6 +5,8 @@ mod arms;
 mod base;
 mod budgets;
 mod compressor;
+mod compressor_arms;
+mod compressor_table;
 mod evaluation;
 mod prepare;
 mod sft;
@@ -26,12 +28,16 @@ pub use arms::{
     Arm, TrainedArm, accuracy_only, full_chrpo, train_arm, without_control,
     without_mode_and_control,
 };
-pub use base::{BasePreset, TrainedBase, base_model, train_base};
+pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};
 pub use budgets::{fill_quotas, measure_budgets};
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
-pub use evaluation::{Evaluations, evaluate_all};
+pub use compressor_arms::{
+    ArmCompressor, ArmText, Atoms, ClassifierRecipe, CompressorArm, compress_arm,
+};
+pub use compressor_table::compare_compressors;
+pub use evaluation::{Evaluations, evaluate_all, evaluate_model};
 pub use prepare::{Prepared, prepare};
-pub use sft::{fixed_sft, fixed_sft_by, mixed_sft};
+pub use sft::{fixed_sft, fixed_sft_by, level_sft, mixed_sft};
 pub use table::{aims, summarize};
 pub use traces::collect_traces;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use burn::module::Module;
-use extracot_core::sft::{MixedRatio, RatioCurriculum, SftBuilder, SftExample};
+use extracot_core::sft::{FixedRatio, MixedRatio, RatioCurriculum, SftBuilder, SftExample};
 use extracot_core::{ControlToken, KeepLevel, ReasoningTrace, Seed, Tokenizer};
 use extracot_models::PolicyCheckpoint;
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
@@ -14,6 +14,7 @@ use extracot_train::{SftConfig, TrainError, train_sft};
 use rand::RngExt;
 use serde::Serialize;
 
+use super::arms::slug;
 use super::compressor::CompressedTrace;
 use super::{Pipeline, Policy};
 use crate::run::StageFolder;
@@ -70,12 +71,48 @@ pub fn fixed_sft_by(
         train(
             pipeline,
             stage,
+            &stage.name,
             policy,
             &config.fixed,
             counts,
             |progress, seed| draw(&queues, curriculum, 0.0, progress, seed),
         )
     })
+}
+
+/// Fine-tunes the base model at one level alone: what the texts of one compressor teach. Whatever the
+/// name, the same problems are drawn in the same order.
+///
+/// # Errors
+///
+/// If training or writing fails.
+pub fn level_sft(
+    pipeline: &Pipeline,
+    name: &str,
+    base: &StageFolder,
+    traces: &StageFolder,
+    compressed: &StageFolder,
+    level: KeepLevel,
+) -> Result<StageFolder> {
+    let config = &pipeline.config.sft.fixed;
+    let inputs = (&compressed.key, level, config, pipeline.seed);
+    pipeline
+        .run
+        .stage(&format!("sft_{}", slug(name)), &inputs, |stage| {
+            let policy = with_fresh_control_tokens(pipeline.policy(base)?, pipeline.seed)?;
+            let queues = queues(&policy, traces, compressed, &BTreeMap::new())?;
+            let curriculum = FixedRatio(ControlToken::Level(level));
+            let counts = queues.counts.clone();
+            train(
+                pipeline,
+                stage,
+                "sft_level",
+                policy,
+                config,
+                counts,
+                |progress, seed| draw(&queues, &curriculum, 0.0, progress, seed),
+            )
+        })
 }
 
 /// Goes on with both queues: every fixed level equally, and policy examples at measured levels.
@@ -112,6 +149,7 @@ pub fn mixed_sft(
         train(
             pipeline,
             stage,
+            &stage.name,
             policy,
             &config.mixed,
             counts,
@@ -139,15 +177,18 @@ fn with_fresh_control_tokens(mut policy: Policy, seed: Seed) -> Result<Policy> {
     Ok(policy)
 }
 
+/// Trains on drawn examples; `stream` names their random stream, so that stages of one stream draw the
+/// same problems in the same order.
 fn train(
     pipeline: &Pipeline,
     stage: &StageFolder,
+    stream: &str,
     policy: Policy,
     config: &SftConfig,
     mut counts: BTreeMap<String, u64>,
     draw: impl Fn(f64, Seed) -> Result<Drawn, TrainError>,
 ) -> Result<()> {
-    let seed = pipeline.seed.derive(&stage.name, 0);
+    let seed = pipeline.seed.derive(stream, 0);
     let (device, model) = pipeline.trainable(&policy.checkpoint.model);
     let progress = pipeline.progress(&stage.name, config.n_steps, "steps");
     let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;

@@ -4,9 +4,11 @@
 //! Every text that a model or a data file wrote is escaped. The same summary gives the same bytes.
 
 mod bars;
+mod compressors;
 mod curves;
 mod headline;
 mod labels;
+mod lengths;
 mod marks;
 mod palette;
 mod pareto;
@@ -26,7 +28,9 @@ pub(crate) mod example;
 #[cfg(test)]
 mod tests;
 
+pub use compressors::{render_compressor_html, render_compressor_table};
 pub use headline::headline;
+pub use lengths::render_lengths_plot;
 pub use terminal::render_table;
 pub(crate) use text::p_phrase;
 
@@ -53,8 +57,20 @@ struct Section {
 /// # }
 /// ```
 pub fn render_html(summary: &Summary) -> String {
-    let sections = sections(summary);
-    let title = escape(&format!("{}: {}", summary.experiment, summary.preset));
+    let kicker = format!(
+        "{}: {}, seed {}",
+        summary.experiment, summary.preset, summary.seed
+    );
+    page(
+        &kicker,
+        &headline(summary),
+        headline::CAUTION,
+        &sections(summary),
+    )
+}
+
+/// The frame of every report: `caution` is HTML, the other texts are escaped.
+fn page(kicker: &str, headline: &str, caution: &str, sections: &[Section]) -> String {
     let toc: String = sections
         .iter()
         .map(|part| format!("<li><a href=\"#{}\">{}</a></li>", part.id, part.title))
@@ -70,13 +86,12 @@ pub fn render_html(summary: &Summary) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header>\n<p class=\"kicker\">{title}, seed {seed}</p>\n<h1>{headline}</h1>\n\
+         <title>{kicker}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <header>\n<p class=\"kicker\">{kicker}</p>\n<h1>{headline}</h1>\n\
          <p class=\"muted\">{caution}</p>\n</header>\n\
          <nav aria-label=\"Contents\"><ul>{toc}</ul></nav>\n{body}</main>\n</body>\n</html>\n",
-        seed = summary.seed,
-        headline = escape(&headline(summary)),
-        caution = headline::CAUTION,
+        kicker = escape(kicker),
+        headline = escape(headline),
     )
 }
 

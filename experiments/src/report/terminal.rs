@@ -110,7 +110,7 @@ fn matrix(
 }
 
 /// Lines under a head and a rule; the first column is flush left, the others are flush right.
-fn grid(head: &[String], lines: &[Vec<String>]) -> String {
+pub(super) fn grid(head: &[String], lines: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {

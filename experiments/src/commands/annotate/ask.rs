@@ -1,0 +1,149 @@
+//! Requests at the same time, and when to stop sending them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use extracot_core::label::chat::WindowOutcome;
+
+/// Statuses with which an endpoint would answer every other request too: no or a wrong key, no
+/// access, no such model or path.
+const HOPELESS: [u16; 3] = [401, 403, 404];
+
+/// Calls `ask` for every place, up to `concurrency` at a time, and `take` with what comes back, one at
+/// a time. No call begins once `take` says `false` or fails; those under way are waited for and taken,
+/// since they may have been paid for.
+///
+/// # Errors
+///
+/// What `take` fails with first.
+pub(super) fn ask_all<T>(
+    places: &[usize],
+    concurrency: usize,
+    ask: impl Fn(usize) -> T + Sync,
+    take: impl FnMut(usize, T) -> Result<bool> + Send,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let taking = Mutex::new((take, Ok(())));
+    let work = || {
+        while !is_over.load(Ordering::SeqCst) {
+            let Some(place) = places.get(next.fetch_add(1, Ordering::SeqCst)) else {
+                return;
+            };
+            let answer = ask(*place);
+            let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
+            let (take, result) = &mut *taking;
+            let goes_on = take(*place, answer);
+            if !matches!(goes_on, Ok(true)) {
+                is_over.store(true, Ordering::SeqCst);
+            }
+            if let (Err(error), Ok(())) = (goes_on, &result) {
+                *result = Err(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..concurrency.min(places.len()) {
+            scope.spawn(work);
+        }
+    });
+    let (_, result) = taking.into_inner().unwrap_or_else(PoisonError::into_inner);
+    result
+}
+
+/// When to stop asking.
+#[derive(Debug)]
+pub(super) struct Patience {
+    give_up_after: usize,
+    n_lost: usize,
+    /// Why asking stopped, if it did.
+    pub(super) stopped_by: Option<String>,
+}
+
+impl Patience {
+    /// Stops after `give_up_after` requests in a row that failed on the way.
+    pub(super) fn new(give_up_after: usize) -> Self {
+        Self {
+            give_up_after,
+            n_lost: 0,
+            stopped_by: None,
+        }
+    }
+
+    /// Hears of an outcome; whether to go on.
+    pub(super) fn goes_on(&mut self, outcome: &WindowOutcome) -> bool {
+        match outcome {
+            WindowOutcome::Http { status, message } if HOPELESS.contains(status) => {
+                let why = format!("the endpoint answers with status {status}: {message}");
+                self.stopped_by.get_or_insert(why);
+            }
+            WindowOutcome::Transport { message } => {
+                self.n_lost += 1;
+                if self.n_lost >= self.give_up_after {
+                    let n = self.n_lost;
+                    let why = format!("{n} requests in a row failed on the way: {message}");
+                    self.stopped_by.get_or_insert(why);
+                }
+            }
+            _ => self.n_lost = 0,
+        }
+        self.stopped_by.is_none()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    #[test]
+    fn every_place_is_asked_once_with_any_number_of_threads() {
+        let places: Vec<usize> = (0..50).collect();
+        for concurrency in [1, 3, 99] {
+            let mut found = Vec::new();
+            let take = |place, answer| {
+                found.push((place, answer));
+                Ok(true)
+            };
+            ask_all(&places, concurrency, |place| place * 2, take).unwrap();
+            found.sort_unstable();
+            let want: Vec<_> = places.iter().map(|place| (*place, place * 2)).collect();
+            assert_eq!(found, want);
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_after_the_stop_and_what_was_asked_is_taken() {
+        let places: Vec<usize> = (0..50).collect();
+        let asked = AtomicUsize::new(0);
+        let ask = |_| asked.fetch_add(1, Ordering::Relaxed);
+        let mut n_taken = 0;
+        let take = |_, _| {
+            n_taken += 1;
+            Ok(false)
+        };
+        ask_all(&places, 1, ask, take).unwrap();
+        assert_eq!((asked.load(Ordering::Relaxed), n_taken), (1, 1));
+        let failed = ask_all(&places, 2, |_| (), |_, ()| bail!("disk full"));
+        assert_eq!(failed.unwrap_err().to_string(), "disk full");
+    }
+
+    #[test]
+    fn asking_stops_at_a_hopeless_status_and_after_failures_in_a_row() {
+        let lost = WindowOutcome::Transport {
+            message: "closed".to_owned(),
+        };
+        let http = |status| WindowOutcome::Http {
+            status,
+            message: String::new(),
+        };
+        let mut patience = Patience::new(2);
+        assert!(patience.goes_on(&lost) && patience.goes_on(&http(500)));
+        assert!(patience.goes_on(&lost) && !patience.goes_on(&lost));
+        assert!(patience.stopped_by.unwrap().contains("2 requests in a row"));
+        assert!(!Patience::new(2).goes_on(&http(401)));
+        assert!(Patience::new(2).goes_on(&http(400)));
+    }
+}
