@@ -2,6 +2,7 @@
 //! what the policy update is computed from.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ops::Range;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -146,6 +147,10 @@ fn a_row_ends_with_the_token_that_completes_a_stop_string() {
     impl Tokenizer for Letters {
         fn encode(&self, text: &str) -> Vec<u32> {
             text.bytes().map(|byte| u32::from(byte - b'A')).collect()
+        }
+        fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+            let spans = (0..text.len()).map(|at| at..at + 1);
+            self.encode(text).into_iter().zip(spans).collect()
         }
         fn decode(&self, ids: &[u32]) -> String {
             let letter = |id: &u32| char::from(b'A' + *id as u8);

@@ -2,6 +2,8 @@
 //! from rewards that belong to other rollouts of the group.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, GroupAdvantages, GroupNormalized};
@@ -48,6 +50,9 @@ struct TableTokenizer;
 impl Tokenizer for TableTokenizer {
     fn encode(&self, _text: &str) -> Vec<u32> {
         vec![START as u32]
+    }
+    fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+        vec![(START as u32, 0..text.len())]
     }
     fn decode(&self, ids: &[u32]) -> String {
         ids.iter().map(|id| TOKENS[*id as usize]).collect()

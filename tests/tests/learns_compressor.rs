@@ -12,9 +12,9 @@ use extracot_core::{Compressor, KeepRatio, KeepScorer, Seed, Tokenizer, segment}
 use extracot_models::HfTokenizer;
 use extracot_models::init::randomize;
 use extracot_models::longformer::{Longformer, LongformerConfig, LongformerSize};
-use extracot_models::scorer::{ClassifierInput, ClassifierScorer, InputLayout};
+use extracot_models::scorer::{ClassifierInput, ClassifierScorer, InputLayout, Pooling};
 use extracot_train::compressor_trainer::{KeepExample, train_compressor};
-use extracot_train::{CompressorConfig, UpdateConfig};
+use extracot_train::{ClassWeights, CompressorConfig, UpdateConfig};
 
 const MAX_POSITIONS: usize = 512;
 const SEED: Seed = Seed(11);
@@ -81,6 +81,7 @@ fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
         batch_size: 8,
         n_shards: 2,
         gamma: 2.0,
+        class_weights: ClassWeights::Balanced,
         update: UpdateConfig {
             learning_rate: 5e-3,
             warmup_steps: 5,
@@ -100,6 +101,7 @@ fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
         tokenizer: &tokenizer,
         separator_id,
         batch_size: 8,
+        pooling: Pooling::Mean,
     };
     // Up to four steps the equations fit a fifth of the text.
     let held_out: Vec<WordProblem> = problem_set(Split::Develop, 60, SEED)
