@@ -54,7 +54,7 @@ pub const MIN_DROP: f32 = 0.0;
 ///
 /// where `PROMPT` is the chat template's, else instruction and question, a line each, and only the
 /// tokens that hold a byte of `GOLD` count. What is left of a think text is rendered as a compressed
-/// one is ([`extracot_core::compress::render`]). Each text is tokenized as a whole.
+/// one is ([`extracot_core::compress::render()`]). Each text is tokenized as a whole.
 ///
 /// A think text beyond the model's positions goes into windows at sentence ends
 /// ([`extracot_core::atom::windows`]), each between question and answer as if it were the whole: every
