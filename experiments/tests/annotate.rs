@@ -195,11 +195,31 @@ fn a_long_line_is_labeled_as_any_other() {
     assert_eq!(rows(folder.path().join("out.jsonl"))[0]["n_atoms"], 200_000);
 }
 
+fn attribution_by_the_base() -> String {
+    format!("attribution:{}/assets/base", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn attribution_labels_what_has_an_answer_and_counts_what_has_none() {
+    let think = "I compute $2+3=5$. Well, well. The answer is 5.";
+    let folder = folder_with(&[
+        json!({"id": "a", "question": "2 and 3?", "think": think, "answer": "5"}),
+        json!({"id": "b", "question": "2 and 3?", "think": think}),
+    ]);
+    let text = error(&annotate(folder.path(), &attribution_by_the_base(), &[]));
+    assert!(text.contains("no_gold_answer"), "{text}");
+    let labels = rows(folder.path().join("out.jsonl"));
+    assert_eq!(labels.len(), 1);
+    assert_eq!(labels[0]["annotator"], "attribution");
+    assert!(!labels[0]["ranges"].as_array().unwrap().is_empty());
+}
+
 #[test]
 fn wrong_arguments_are_refused_before_anything_is_written() {
     let folder = folder_with(&[json!({"id": "a", "question": "?", "think": "b"})]);
     let chat = "openai:m@http://127.0.0.1:9/v1";
-    let cases: [(&str, &[&str], &str); 7] = [
+    let base = attribution_by_the_base();
+    let cases: [(&str, &[&str], &str); 10] = [
         ("magic", &[], "known are heuristic, solution"),
         ("openai:m@https://h/v1", &[], "--features https"),
         ("openai:m", &[], "no URL behind an @"),
@@ -207,6 +227,13 @@ fn wrong_arguments_are_refused_before_anything_is_written() {
         (chat, &["--api-key-env", "EXTRACOT_UNSET"], "EXTRACOT_UNSET"),
         (chat, &["--min-share", "0"], "--min-share"),
         ("ranges:absent.jsonl", &[], "absent.jsonl"),
+        ("attribution:absent", &[], "absent"),
+        (
+            "attribution:absent",
+            &["--min-drop", "nan"],
+            "a finite number is needed",
+        ),
+        (&base, &["--keep-share", "0"], "--keep-share"),
     ];
     for (annotator, further, wanted) in cases {
         if cfg!(feature = "https") && annotator.contains("https") {

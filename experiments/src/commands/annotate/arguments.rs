@@ -14,7 +14,8 @@ use crate::openai::{Address, RetryPolicy};
 
 /// Labels which atoms of think texts to keep.
 ///
-/// Reads {"id", "question", "think"} and, for the annotator solution, "solution" and "answer". Writes
+/// Reads {"id", "question", "think"}, for the annotator solution "solution" and "answer", for attribution
+/// "answer". Writes
 /// {"id", "annotator", "n_atoms", "ranges"} for every trace that got labels, in order; ranges are
 /// 1-based and closed. What became of every trace is in FILE.report.json beside --out.
 ///
@@ -109,7 +110,7 @@ pub(super) struct AttributionArguments {
     #[arg(long, value_name = "SHARE", default_value_t = KEEP_SHARE)]
     pub(super) keep_share: f64,
     /// The least fall of the answer's log-probability for an atom to be labeled keep, in nats
-    #[arg(long, value_name = "NATS", default_value_t = MIN_DROP)]
+    #[arg(long, value_name = "NATS", default_value_t = MIN_DROP, value_parser = finite, allow_negative_numbers = true)]
     pub(super) min_drop: f32,
     /// The words in front of the boxed answer, best those the model was trained on
     #[arg(long, value_name = "TEXT", default_value = ANSWER_LEAD)]
@@ -117,6 +118,13 @@ pub(super) struct AttributionArguments {
     /// Tokens computed together
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub(super) batch_tokens: usize,
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let value: Option<f32> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite())
+        .ok_or_else(|| "a finite number is needed".to_owned())
 }
 
 /// Settings of `openai:` annotators.
