@@ -23,6 +23,8 @@ pub struct HeldOutRow {
 pub struct CompressorRow {
     /// The arm's name.
     pub name: String,
+    /// Its texts at the level of the downstream models that passed the filters: fine-tuning draws from them.
+    pub n_taught: usize,
     /// By level, smallest first.
     pub held_out: Vec<HeldOutRow>,
     /// The model fine-tuned on its texts, asked for the level.

@@ -205,9 +205,13 @@ fn attribution_labels_what_has_an_answer_and_counts_what_has_none() {
     let folder = folder_with(&[
         json!({"id": "a", "question": "2 and 3?", "think": think, "answer": "5"}),
         json!({"id": "b", "question": "2 and 3?", "think": think}),
+        // One formula of more tokens than the model has positions.
+        json!({"id": "c", "question": "2 and 3?", "answer": "5",
+            "think": format!("Well, ${}5$ it is.", "2+".repeat(1000))}),
     ]);
     let text = error(&annotate(folder.path(), &attribution_by_the_base(), &[]));
     assert!(text.contains("no_gold_answer"), "{text}");
+    assert!(text.contains("no_room"), "{text}");
     let labels = rows(folder.path().join("out.jsonl"));
     assert_eq!(labels.len(), 1);
     assert_eq!(labels[0]["annotator"], "attribution");

@@ -172,6 +172,14 @@ pub enum CoreError {
         /// Rollouts recorded.
         found: usize,
     },
+    /// A text that does not fit into the positions of the model that should read it.
+    #[error("{what}: {message}")]
+    NoRoom {
+        /// The scorer's or annotator's name.
+        what: &'static str,
+        /// What does not fit.
+        message: String,
+    },
     /// A scorer or annotator failed; it says why.
     #[error("{what} failed: {message}")]
     Scorer {

@@ -1,13 +1,16 @@
 //! Compressors side by side: each trained where it has to be, on the same labels, and applied to the
 //! same think texts.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use extracot_core::compress::llmlingua2::LlmLingua2Config;
+use extracot_core::compress::quality::{self, QualityConfig};
 use extracot_core::compress::{CompressedCot, Fidelity, FidelitySum, SentenceContextScorer};
 use extracot_core::label::{Annotator, SolutionAnnotator};
 use extracot_core::{
-    AtomizedCot, Compressor, KeepLabels, KeepLevel, KeepScorer, ReasoningTrace, Seed, segment,
-    segment_words,
+    AtomizedCot, Compressor, KeepLabels, KeepLevel, KeepScorer, Problem, ReasoningTrace, Seed,
+    segment, segment_words,
 };
 use extracot_models::init::randomize;
 use extracot_models::scorer::{
@@ -107,14 +110,26 @@ pub struct CompressorArm {
     pub name: String,
     /// How it compresses.
     pub compressor: ArmCompressor,
+    /// Whether texts that a filter of [`quality`] refuses are left out of fine-tuning.
+    pub is_filtered: bool,
 }
 
 impl CompressorArm {
-    /// An arm.
+    /// An arm whose texts pass the filters, as in the method.
     pub fn new(name: &str, compressor: ArmCompressor) -> Self {
         Self {
             name: name.to_owned(),
             compressor,
+            is_filtered: true,
+        }
+    }
+
+    /// The same arm with all its texts.
+    #[must_use]
+    pub fn unfiltered(self) -> Self {
+        Self {
+            is_filtered: false,
+            ..self
         }
     }
 }
@@ -139,6 +154,8 @@ pub struct ArmText {
     pub level: KeepLevel,
     /// Whether no classifier was trained on the text.
     pub is_held_out: bool,
+    /// Whether it passed the arm's filters, so that fine-tuning may draw it.
+    pub is_taught: bool,
     /// Kept byte spans of the think text.
     pub kept_spans: Vec<(usize, usize)>,
     /// What was kept of what matters.
@@ -147,8 +164,9 @@ pub struct ArmText {
     pub label_f1: f64,
 }
 
-/// Compresses every trace by an arm at every level: `compressed.jsonl` for fine-tuning, `texts.jsonl`
-/// with what each text kept. No text is filtered out: all arms teach the same problems.
+/// Compresses every trace by an arm at every level: `compressed.jsonl` for fine-tuning, without the
+/// texts that the filters refuse; `texts.jsonl` with what each text kept; `counts.jsonl` with what
+/// became of each.
 ///
 /// # Errors
 ///
@@ -164,6 +182,7 @@ pub fn compress_arm(
     let inputs = (
         &traces.key,
         arm.compressor.key(),
+        arm.is_filtered.then(QualityConfig::default),
         &pipeline.config.compressor,
         levels,
         pipeline.seed,
@@ -178,17 +197,39 @@ pub fn compress_arm(
         let texts = compressed(pipeline, stage, arm, &policy, &traces, &labels, levels)?;
         let mut rows = Vec::new();
         let mut arm_texts = Vec::new();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for ((trace, labels), texts) in traces.iter().zip(&labels).zip(texts) {
             for (level, compressed) in levels.iter().zip(texts) {
-                let gold = &trace.problem.answer;
+                let Problem {
+                    question, answer, ..
+                } = &trace.problem;
+                let original = segment(&trace.think);
+                let refused = match arm.is_filtered {
+                    true => {
+                        let quality = QualityConfig::default();
+                        quality::check(&original, &compressed, question, answer, &quality).err()
+                    }
+                    false => None,
+                };
+                let outcome = match &refused {
+                    Some(degenerate) => format!("dropped: {}", degenerate.reason()),
+                    None => "kept".to_owned(),
+                };
+                *counts
+                    .entry(format!("level {level} {outcome}"))
+                    .or_default() += 1;
                 arm_texts.push(ArmText {
                     problem_id: trace.problem.id.clone(),
                     level: *level,
                     is_held_out: is_held_out(pipeline.seed, trace),
-                    fidelity: Fidelity::of(&trace.think, &compressed, gold),
-                    label_f1: label_f1(&segment(&trace.think), labels, &compressed.kept_spans),
+                    is_taught: refused.is_none(),
+                    fidelity: Fidelity::of(&trace.think, &compressed, answer),
+                    label_f1: label_f1(&original, labels, &compressed.kept_spans),
                     kept_spans: compressed.kept_spans,
                 });
+                if refused.is_some() {
+                    continue;
+                }
                 rows.push(CompressedTrace {
                     problem_id: trace.problem.id.clone(),
                     level: *level,
@@ -198,6 +239,7 @@ pub fn compress_arm(
                 });
             }
         }
+        stage.write("counts.jsonl", &[counts])?;
         stage.write("texts.jsonl", &arm_texts)?;
         stage.write("compressed.jsonl", &rows)
     })

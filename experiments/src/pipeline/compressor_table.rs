@@ -73,6 +73,10 @@ pub fn compare_compressors(
         let comparison = Comparison::try_new(records, &found[0].1, seed.derive("first", 0))?;
         rows.push(CompressorRow {
             name: arm.name.clone(),
+            n_taught: texts
+                .iter()
+                .filter(|text| text.is_taught && text.level == level)
+                .count(),
             held_out,
             downstream: EvalSummary::try_new(records, &base_records, seed)?,
             versus_first: (!is_first).then_some(comparison),

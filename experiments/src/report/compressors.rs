@@ -18,8 +18,9 @@ const HELD_OUT_COLUMNS: [&str; 9] = [
     "label F1",
     "F1 diff [95% CI], p",
 ];
-const DOWNSTREAM_COLUMNS: [&str; 6] = [
+const DOWNSTREAM_COLUMNS: [&str; 7] = [
     "fine-tuned on",
+    "texts",
     "n",
     "Acc@all % [95% CI]",
     "Tokens",
@@ -30,6 +31,9 @@ const HELD_OUT_NOTE: &str = "Think texts that no classifier was trained on. Form
      formulas that are kept in whole or part. Numbers kept: runs of digits. Label F1: kept bytes \
      against the bytes that the labels keep, mean over texts; the difference is to the first row, \
      paired by text.";
+
+const TAUGHT_NOTE: &str = "Texts: those that passed the filters of the arm; the others are not taught. \
+     An arm without a single one was taught whole texts.";
 
 fn held_out_lines(summary: &CompressorSummary) -> Vec<Vec<String>> {
     let mut lines = Vec::new();
@@ -66,16 +70,17 @@ fn held_out_cells(row: &HeldOutRow) -> [String; 8] {
 }
 
 fn downstream_lines(summary: &CompressorSummary) -> Vec<Vec<String>> {
-    let base = ("nothing: the base model, whole texts", &summary.base);
+    let base = ("nothing: the base model, whole texts", None, &summary.base);
     let rows = summary
         .rows
         .iter()
-        .map(|row| (row.name.as_str(), &row.downstream));
+        .map(|row| (row.name.as_str(), Some(row.n_taught), &row.downstream));
     std::iter::once(base)
         .chain(rows)
-        .map(|(name, eval)| {
+        .map(|(name, n_taught, eval)| {
             vec![
                 name.to_owned(),
+                n_taught.map_or(MISSING.to_owned(), |n| n.to_string()),
                 eval.n.to_string(),
                 percent_interval(&eval.accuracy),
                 number(eval.think_tokens, 1),
@@ -122,7 +127,8 @@ pub fn render_compressor_table(summary: &CompressorSummary) -> String {
     out += &grid(&head(&HELD_OUT_COLUMNS), &held_out_lines(summary));
     out += &format!("\n{}\n", downstream_title(summary));
     out += &grid(&head(&DOWNSTREAM_COLUMNS), &downstream_lines(summary));
-    out += &format!("\nAgainst {}, paired\n", first(summary));
+    out += TAUGHT_NOTE;
+    out += &format!("\n\nAgainst {}, paired\n", first(summary));
     out += &grid(&head(&COMPARISON_COLUMNS), &comparison_lines(summary));
     out += "p-values are two-sided and not corrected for the number of comparisons. One training run \
             per row.\n";
@@ -139,6 +145,7 @@ pub fn render_compressor_html(summary: &CompressorSummary) -> String {
     ) + &format!("<p class=\"muted\">{HELD_OUT_NOTE}</p>\n");
     let title = downstream_title(summary);
     let downstream = table(&title, &DOWNSTREAM_COLUMNS, &downstream_lines(summary))
+        + &format!("<p class=\"muted\">{TAUGHT_NOTE}</p>\n")
         + &table(
             &format!("Against {}", first(summary)),
             &COMPARISON_COLUMNS,

@@ -7,18 +7,19 @@ use crate::{AtomizedCot, CoreError};
 /// others by the distance of their sentence from one that holds such an atom.
 ///
 /// ```text
-/// same sentence < one before < one after < two before < two after < ...   (ties: reading order)
+/// same sentence < one before < one after < two before < two after < ...   (ties: the later first)
 /// ```
 ///
 /// A classifier that learned to keep or drop was never asked to rank what it drops: the small
 /// differences of those scores pick scattered words, which no model can learn to write. Here a larger
 /// budget keeps more whole sentences around every kept formula: the same kinds of sentence in every
-/// step of a regular text, so that the level decides at each step what comes next.
+/// step of a regular text, so that the level decides at each step what comes next. What is left of a
+/// budget goes to the end of the text, where the last steps and the conclusion are.
 /// Where no score is above 0 the scores stay as they are.
 ///
 /// # Source
 ///
-/// Our own choice: `docs/decisions/0009`.
+/// Our own choice: `docs/decisions/0009` and `0012`.
 #[derive(Debug, Clone, Copy)]
 pub struct SentenceContextScorer<S> {
     inner: S,
@@ -54,8 +55,10 @@ fn rest_by_sentence(scores: KeepScores, cot: &AtomizedCot) -> Result<KeepScores,
     }
     let distance = distances(&scores, cot);
     let mut rest: Vec<usize> = (0..scores.len())
+        .rev()
         .filter(|idx| scores[*idx] <= 0.0)
         .collect();
+    // Stable, so the order of equals stays: from the end of the text.
     rest.sort_by_key(|atom_idx| distance[*atom_idx]);
     for (place, atom_idx) in rest.into_iter().enumerate() {
         scores[atom_idx] = -(place as f32);
@@ -136,10 +139,10 @@ mod tests {
         inner[11] = 5.0; // $g$
         let expected = [
             "$g$", "$c$", // by score
-            "c0", "c2.", "g0", "g2.", // the same sentence
-            "b0", "b1.", "f0.", // one before
-            "d0.", "h0.", // one after
-            "a0", "a1.", "e0.", // two before
+            "g2.", "g0", "c2.", "c0", // the same sentence
+            "f0.", "b1.", "b0", // one before
+            "h0.", "d0.", // one after
+            "e0.", "a1.", "a0", // two before
         ];
         assert_eq!(grown(text, &inner), expected);
     }

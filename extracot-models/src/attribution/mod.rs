@@ -164,7 +164,7 @@ impl<M: CausalLm> AttributionAnnotator<'_, M> {
     ///
     /// - [`CoreError::NothingToAnnotate`] if the gold answer is empty;
     /// - [`CoreError::Template`] if the chat template fails;
-    /// - [`CoreError::Scorer`] if an atom does not fit into the model's positions beside question and
+    /// - [`CoreError::NoRoom`] if an atom does not fit into the model's positions beside question and
     ///   answer;
     /// - [`ModelError::EmptyPrompt`], [`ModelError::Tokenizer`], [`ModelError::TokenId`] if the
     ///   tokenizer is not the model's;

@@ -50,7 +50,7 @@ impl AnswerTexts<'_> {
     ///
     /// # Errors
     ///
-    /// [`CoreError::Scorer`] if an atom does not fit beside question and answer,
+    /// [`CoreError::NoRoom`] if an atom does not fit beside question and answer,
     /// [`ModelError::EmptyPrompt`] and [`ModelError::Tokenizer`] if the tokenizer leaves no token of
     /// what comes before the answer or of the answer.
     pub(super) fn rows(
@@ -137,7 +137,7 @@ impl AnswerTexts<'_> {
     fn no_room(&self, window: &Range<usize>, n_tokens: usize) -> CoreError {
         let (id, max_positions) = (self.problem_id, self.max_positions);
         let (first, last) = (window.start, window.end.saturating_sub(1));
-        CoreError::Scorer {
+        CoreError::NoRoom {
             what: NAME,
             message: format!(
                 "problem `{id}`: question and answer with the atoms {first} to {last} have \

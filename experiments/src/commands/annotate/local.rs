@@ -26,11 +26,12 @@ enum Outcome {
 /// Labels the traces that are open.
 ///
 /// `depends_on` stands for whatever the annotator itself was made from. A trace that the annotator
-/// has nothing for, or fails on, is counted by reason.
+/// has nothing for, or that its model has no room for, is counted by reason.
 ///
 /// # Errors
 ///
-/// By file and line if what the annotator goes by does not fit a trace; if a file cannot be written.
+/// By file and line if what the annotator goes by does not fit a trace, or its model or device fails:
+/// what is done by then is kept. If a file cannot be written.
 pub(super) fn label(annotator: &dyn Annotator, depends_on: &str, job: &Job) -> Result<Labeling> {
     let inputs: Vec<_> = job
         .traces
@@ -52,11 +53,14 @@ pub(super) fn label(annotator: &dyn Annotator, depends_on: &str, job: &Job) -> R
                 let reason = format!("no_{}", wanted.replace(' ', "_"));
                 Outcome::Unlabeled(NoLabels::new(reason))
             }
-            Err(CoreError::Scorer { what, message }) => Outcome::Unlabeled(NoLabels {
-                reason: format!("{what}_failed"),
+            Err(CoreError::NoRoom { message, .. }) => Outcome::Unlabeled(NoLabels {
+                reason: "no_room".to_owned(),
                 message,
             }),
-            Err(error) => return Err(Error::from(error).context(job.line(place))),
+            Err(error) => {
+                partial.keep(done)?;
+                return Err(Error::from(error).context(job.line(place)));
+            }
         };
         done.push((place, outcome));
         progress.advance(1, "");

@@ -97,8 +97,8 @@ pub(super) fn read(
     Ok((pairs, counts))
 }
 
-/// The traces to train on and those to judge by. Which a trace is depends on its id and the seed, and
-/// on no other trace.
+/// The traces to train on and those to judge by. Which a trace is depends on its question (its id, if it
+/// has none) and the seed, and on no other trace: several traces of a question stay together.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub(super) fn split(
     let n_pairs = pairs.len();
     let (held_out, train): (Vec<_>, Vec<_>) = pairs
         .into_iter()
-        .partition(|pair| is_held_out(&pair.id, share, seed));
+        .partition(|pair| is_held_out(pair, share, seed));
     if train.is_empty() || (held_out.is_empty() && share > 0.0) {
         bail!(
             "held_out_share = {share} leaves {} of {n_pairs} traces to train on and {} to judge by; \
@@ -123,9 +123,14 @@ pub(super) fn split(
     Ok((train, held_out))
 }
 
-fn is_held_out(id: &str, share: f64, seed: Seed) -> bool {
+fn is_held_out(pair: &LabeledTrace, share: f64, seed: Seed) -> bool {
+    let words: Vec<&str> = pair.question.split_whitespace().collect();
+    let key = match words.is_empty() {
+        true => pair.id.clone(),
+        false => words.join(" ").to_lowercase(),
+    };
     // 53 bits are a number in [0, 1) exactly.
-    let draw = seed.derive("held-out", 0).derive(id, 0).0 >> 11;
+    let draw = seed.derive("held-out", 0).derive(&key, 0).0 >> 11;
     (draw as f64) < share * (1_u64 << 53) as f64
 }
 
@@ -187,7 +192,26 @@ mod tests {
     }
 
     #[test]
-    fn the_split_is_by_id_and_seed() {
+    fn traces_of_one_question_are_on_one_side() {
+        let pairs: Vec<LabeledTrace> = (0..400)
+            .map(|idx| LabeledTrace {
+                question: ["Is it  A?", "is it a?"][idx % 2].to_owned() + &(idx / 4).to_string(),
+                ..pair(&format!("t{idx}"))
+            })
+            .collect();
+        let (train, held_out) = split(pairs, 0.3, Seed(1)).unwrap();
+        let sides = |traces: &[LabeledTrace]| -> std::collections::BTreeSet<String> {
+            let keys = traces
+                .iter()
+                .map(|t| t.question[t.question.find('?').unwrap()..].to_owned());
+            keys.collect()
+        };
+        assert!(sides(&train).is_disjoint(&sides(&held_out)));
+        assert_eq!(sides(&train).len() + sides(&held_out).len(), 100);
+    }
+
+    #[test]
+    fn without_questions_the_split_is_by_id_and_seed() {
         let all: Vec<String> = (0..1000).map(|i| format!("t{i}")).collect();
         let held_out = |names: &[&str], share: f64, seed: u64| -> Vec<String> {
             let pairs = names.iter().map(|name| pair(name)).collect();
