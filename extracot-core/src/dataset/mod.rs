@@ -39,7 +39,7 @@ pub struct Dataset {
 ///
 /// Without `kind` the first row decides what the file is: of the kinds in [`DatasetKind::ALL`] the
 /// first that it fits. An id is `id`,
-/// `unique_id` or `ID`, else `row-N` with N from 1. A row is dropped, and counted, if it is blank, if
+/// `unique_id` or `ID`, else `line-N`, or `row-N` in an array, with N from 1. A row is dropped, and counted, if it is blank, if
 /// its question is that of an earlier row but for case and white space, or, of a model-made kind, if
 /// the model gave no answer.
 ///
@@ -57,6 +57,7 @@ pub fn read_problems(path: &Path, kind: Option<DatasetKind>) -> Result<Dataset, 
     if source.n_blank > 0 {
         count("blank lines", source.n_blank);
     }
+    let is_array = source.is_array;
     let rows: Vec<Row<'_>> = source
         .rows
         .into_iter()
@@ -77,7 +78,10 @@ pub fn read_problems(path: &Path, kind: Option<DatasetKind>) -> Result<Dataset, 
             count("dropped: blank row", 1);
             continue;
         }
-        let id = row.id()?.unwrap_or_else(|| format!("row-{}", row_idx + 1));
+        let id = row.id()?.unwrap_or_else(|| match is_array {
+            true => format!("row-{}", row_idx + 1),
+            false => format!("line-{}", row.line),
+        });
         if !ids.insert(id.clone()) {
             return Err(CoreError::DoubledId {
                 path: path.to_owned(),

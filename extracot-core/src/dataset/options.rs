@@ -61,9 +61,14 @@ pub(super) fn multiple_choice(row: &Row<'_>) -> Result<Problem, CoreError> {
     let answer = row.text("answer")?;
     let place = place_of(answer.trim(), &options)
         .ok_or_else(|| row.bad("answer", "is no index, letter or content of an option"))?;
+    let lettered = LETTERS.iter().zip(&options);
+    let list: String = lettered
+        .map(|(letter, option)| format!("\n({letter}) {option}"))
+        .collect();
     let mut question = row.text("question")?;
-    for (letter, option) in LETTERS.iter().zip(&options) {
-        question.push_str(&format!("\n({letter}) {option}"));
+    // A problem that was read once and written as it is has them already.
+    if !question.ends_with(&list) {
+        question.push_str(&list);
     }
     Ok(Problem {
         answer: LETTERS[place].to_owned(),

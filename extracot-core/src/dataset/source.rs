@@ -7,11 +7,16 @@ use serde_json::{Map, Value};
 use crate::CoreError;
 use crate::jsonl::parse_numbered_jsonl;
 
+/// Objects, each with the number of its first line, from 1.
+type Rows = Vec<(usize, Map<String, Value>)>;
+
 /// What stands in a file.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Objects, each with the number of its first line, from 1.
-    pub(super) rows: Vec<(usize, Map<String, Value>)>,
+    /// The rows.
+    pub(super) rows: Rows,
+    /// Whether they are elements of an array.
+    pub(super) is_array: bool,
     /// Lines with nothing on them, between JSON lines.
     pub(super) n_blank: u64,
 }
@@ -21,7 +26,11 @@ pub(super) fn rows(bytes: &[u8], path: &Path) -> Result<Source, CoreError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii_start().starts_with(b"[") {
         let rows = array_rows(bytes, path)?;
-        return Ok(Source { rows, n_blank: 0 });
+        return Ok(Source {
+            rows,
+            is_array: true,
+            n_blank: 0,
+        });
     }
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     // What follows the last line break is a line only if something is there.
@@ -30,12 +39,13 @@ pub(super) fn rows(bytes: &[u8], path: &Path) -> Result<Source, CoreError> {
     }
     let n_blank = lines.iter().filter(|line| line.trim_ascii().is_empty());
     Ok(Source {
+        is_array: false,
         n_blank: n_blank.count() as u64,
         rows: parse_numbered_jsonl(bytes, path)?,
     })
 }
 
-fn array_rows(bytes: &[u8], path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, CoreError> {
+fn array_rows(bytes: &[u8], path: &Path) -> Result<Rows, CoreError> {
     let mut cursor = Cursor {
         bytes,
         at: 0,

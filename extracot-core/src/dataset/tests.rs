@@ -26,7 +26,7 @@ const GSM8K: &str = r##"{"question": "Ann has 2 pens and buys 3. How many?", "an
 #[test]
 fn gsm8k() {
     let problems = known(GSM8K, DatasetKind::Gsm8k);
-    assert_eq!(problems[0].id, "row-1");
+    assert_eq!(problems[0].id, "line-1");
     let solution = problems[0].solution.as_deref();
     assert_eq!(solution, Some("She has 2+3=<<2+3=5>>5 pens."));
     assert_eq!(problems[0].answer, "5");
@@ -130,6 +130,10 @@ fn mmlu() {
     assert_eq!(accepted_answers(&problems[2]), ["A"]);
     assert_eq!(accepted_answers(&problems[3]), ["B"]);
 
+    // What is written is read again as it was.
+    let written = serde_json::to_string(&problems).unwrap();
+    assert_eq!(known(&written, DatasetKind::Mmlu), problems);
+
     let verify = |visible: &str| verify_problem(&MathVerifier, visible, &problems[0]);
     assert_eq!(verify(r"So \boxed{B}."), Verdict::Correct);
     assert_eq!(verify(r"So \boxed{0.5}."), Verdict::Correct);
@@ -187,6 +191,9 @@ fn plain_rows_in_lines_or_an_array() {
     // The first 16 digits that `sha256sum` prints.
     let one = "{\"question\":\"q\",\"answer\":1}\n";
     assert_eq!(read(one, None).unwrap().hash, "7e502244a162d315");
+    // In an array all rows may be on one line.
+    let array = "[{\"question\":\"q\",\"answer\":1}, {\"question\":\"r\",\"answer\":1}]";
+    assert_eq!(known(array, DatasetKind::Plain)[1].id, "row-2");
     let bad = "[{\"question\":\"q\",\"answer\":1},\n{\"question\":\"r\"}]";
     assert!(message(bad, None).ends_with("problems.jsonl:2: no `answer`, or nothing in it"));
     let difficulty = r#"{"question": "q", "answer": 1, "difficulty": "hard"}"#;
@@ -223,7 +230,7 @@ fn every_row_is_counted() {
         ]
     );
     let ids: Vec<_> = found.problems.iter().map(|p| p.id.as_str()).collect();
-    assert_eq!(ids, ["row-1", "row-5"]);
+    assert_eq!(ids, ["line-2", "line-7"]);
 }
 
 #[test]
