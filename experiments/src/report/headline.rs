@@ -57,7 +57,12 @@ fn sentence(row: &TableRow, base: Option<&TableRow>) -> String {
         None => out.push_str("; it was not compared with the base model problem by problem."),
         Some(found) => {
             let points = 100.0 * found.accuracy.mean;
-            out.push_str(&accuracy_phrase(points, found.mcnemar_p));
+            // The bootstrap where McNemar's test has no problem-wise verdicts to count.
+            let (test, p) = match found.mcnemar {
+                Some(mcnemar) => ("McNemar", mcnemar.p_two_sided),
+                None => ("bootstrap", found.accuracy.p_two_sided),
+            };
+            out.push_str(&accuracy_phrase(points, test, p));
         }
     }
     out
@@ -71,19 +76,19 @@ fn token_phrase(p: f64) -> String {
     }
 }
 
-fn accuracy_phrase(points: f64, p: f64) -> String {
+fn accuracy_phrase(points: f64, test: &str, p: f64) -> String {
     let size = number(points.abs(), 1);
     let side = if points < 0.0 { "below" } else { "above" };
     if p < SIGNIFICANCE {
         format!(
-            ", {size} points {side} the base model, significant (McNemar {}).",
+            ", {size} points {side} the base model, significant ({test} {}).",
             p_phrase(p)
         )
     } else if points == 0.0 {
-        format!(", as many as the base model (McNemar {}).", p_phrase(p))
+        format!(", as many as the base model ({test} {}).", p_phrase(p))
     } else {
         format!(
-            ", {size} points {side} the base model, not significant (McNemar {}).",
+            ", {size} points {side} the base model, not significant ({test} {}).",
             p_phrase(p)
         )
     }
@@ -123,15 +128,15 @@ mod tests {
     #[test]
     fn significance_is_claimed_only_below_the_threshold() {
         assert_eq!(
-            accuracy_phrase(-2.0, 0.05),
+            accuracy_phrase(-2.0, "McNemar", 0.05),
             ", 2.0 points below the base model, not significant (McNemar p = 0.0500)."
         );
         assert_eq!(
-            accuracy_phrase(2.0, 0.01),
+            accuracy_phrase(2.0, "McNemar", 0.01),
             ", 2.0 points above the base model, significant (McNemar p = 0.010)."
         );
         assert_eq!(
-            accuracy_phrase(0.0, 1.0),
+            accuracy_phrase(0.0, "McNemar", 1.0),
             ", as many as the base model (McNemar p = 1.000)."
         );
         assert!(token_phrase(0.2).contains("not significant"));

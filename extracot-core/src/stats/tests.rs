@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Seed;
 
-fn close(found: f64, expected: f64, tolerance: f64) {
+pub(super) fn close(found: f64, expected: f64, tolerance: f64) {
     assert!(
         (found - expected).abs() <= tolerance,
         "{found} is not {expected}"
@@ -54,6 +55,68 @@ fn mcnemar_is_stable_for_thousands() {
 }
 
 #[test]
+fn mcnemar_is_the_binomial_sum() {
+    for n in 0..=40_u64 {
+        // Row n of Pascal's triangle, exact in 64 bits.
+        let row: Vec<u64> = (0..n).fold(vec![1], |row: Vec<u64>, _| {
+            let inner = row.windows(2).map(|pair| pair[0] + pair[1]);
+            std::iter::once(1)
+                .chain(inner)
+                .chain(std::iter::once(1))
+                .collect()
+        });
+        for a in 0..=n {
+            let tail: u64 = row[..=a.min(n - a) as usize].iter().sum();
+            let expected = (2.0 * tail as f64 / 2_f64.powi(n as i32)).min(1.0);
+            close(mcnemar_exact(a, n - a), expected, 1e-12);
+        }
+    }
+    // Agresti, Categorical Data Analysis, approval of the prime minister: 150 against 86 of 236.
+    // chi^2 = 64^2 / 236 = 17.36, p about 3e-5; exact is a little larger.
+    let p = mcnemar_exact(86, 150);
+    assert!((3e-5..5e-5).contains(&p), "{p}");
+}
+
+#[test]
+fn one_share_per_problem_is_the_plain_interval() {
+    let shares = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+    assert_eq!(
+        clustered_wilson_interval(&shares, 1, Z_95).unwrap(),
+        wilson_interval(5, 7, Z_95).unwrap()
+    );
+}
+
+#[test]
+fn samples_that_agree_count_once() {
+    // All 4 samples of a problem agree: v = 10 * 0.25 / 90, p (1 - p) / v = 9, so n = 10.
+    let all_agree = [[1.0; 5], [0.0; 5]].concat();
+    assert_eq!(
+        clustered_wilson_interval(&all_agree, 4, 1.96).unwrap(),
+        wilson_interval(5, 10, 1.96).unwrap()
+    );
+    // Every problem has 2 of 4: nothing differs between problems, n = 40.
+    assert_eq!(
+        clustered_wilson_interval(&[0.5; 10], 4, 1.96).unwrap(),
+        wilson_interval(20, 40, 1.96).unwrap()
+    );
+    // Shares 1/4 and 3/4: v = 10 * 0.0625 / 90 = 1 / 144, n = 0.25 * 144 = 36.
+    let half_agree = [[0.25; 5], [0.75; 5]].concat();
+    let found = clustered_wilson_interval(&half_agree, 4, 1.96).unwrap();
+    let expected = wilson_interval(18, 36, 1.96).unwrap();
+    close(found.low, expected.low, 1e-12);
+    close(found.high, expected.high, 1e-12);
+    // All right: 10 problems say no more than 10 samples.
+    assert_eq!(
+        clustered_wilson_interval(&[1.0; 10], 4, 1.96).unwrap(),
+        wilson_interval(10, 10, 1.96).unwrap()
+    );
+    assert_eq!(
+        clustered_wilson_interval(&[0.5], 2, 1.96).unwrap().estimate,
+        0.5
+    );
+}
+
+#[test]
 fn a_clear_difference_is_found_and_none_is_not() {
     let noise: Vec<f64> = (0..100).map(|i| f64::from(i * 37 % 100) / 100.0).collect();
     let shifted: Vec<f64> = noise.iter().map(|x| x + 0.5).collect();
@@ -92,6 +155,21 @@ fn the_ratio_is_one_of_means_not_a_mean_of_ratios() {
     close(found.high, 0.75, 1e-15);
     let constant = ratio_of_means_bootstrap(&[1.0, 3.0], &[2.0, 6.0], 50, Seed(3)).unwrap();
     assert_eq!((constant.low, constant.high), (0.5, 0.5));
+}
+
+#[test]
+fn a_problem_counts_with_the_mean_of_its_samples() {
+    let a = [vec![1.0, 0.0], vec![1.0], vec![0.0, 0.0, 1.0, 1.0]];
+    let b = [vec![0.0], vec![1.0, 0.0, 1.0, 0.0], vec![0.0]];
+    assert_eq!(
+        clustered_paired_bootstrap(&a, &b, 99, Seed(8)).unwrap(),
+        paired_bootstrap(&[0.5, 1.0, 0.5], &[0.0, 0.5, 0.0], 99, Seed(8)).unwrap()
+    );
+    let lengths = [vec![4.0], vec![2.0, 6.0], vec![8.0]];
+    assert_eq!(
+        clustered_ratio_bootstrap(&a, &lengths, 99, Seed(8)).unwrap(),
+        ratio_of_means_bootstrap(&[0.5, 1.0, 0.5], &[4.0, 4.0, 8.0], 99, Seed(8)).unwrap()
+    );
 }
 
 #[test]
