@@ -6,6 +6,7 @@ mod name;
 use super::canonical::canonical_text;
 use super::expr::{Formula, Work};
 use super::number::{MAX_NUMBER_BYTES, Number, read_number};
+use super::normalize::DEGREE;
 use super::relation::Relation;
 use super::scan::{Mark, MarkKind, Op, cut, marks, separators};
 
@@ -26,6 +27,8 @@ pub(super) struct Answer {
     pub(super) n_decimals: Option<usize>,
     /// Digits of a number that is written with a base, and the base.
     pub(super) based: Option<(String, String)>,
+    /// The relation that an assignment of an expression is, as in `y = 2x + 1`.
+    pub(super) equation: Option<Box<Relation>>,
     pub(super) kind: Kind,
 }
 
@@ -116,6 +119,12 @@ impl<'a> Reader<'a> {
             .unwrap_or_else(|| self.leaf(simple))
     }
 
+    /// Reads an angle as a number of radians; `None` if there is no degree sign.
+    pub(super) fn radians(&mut self, simple: &str) -> Option<Answer> {
+        let is_short = simple.len() <= MAX_BYTES && simple.ends_with(DEGREE);
+        is_short.then(|| self.leaf(simple))
+    }
+
     fn read_all(&mut self, parts: Vec<&str>) -> Vec<Answer> {
         let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
         parts.map(|part| self.read(part)).collect()
@@ -152,9 +161,13 @@ impl<'a> Reader<'a> {
             .collect();
         if let Some((name, value)) = name::assignment(&sides, &ops) {
             let value = self.read(value);
+            let is_open = value.formula().is_some_and(|f| f.expr().has_unknowns());
+            let equation = (is_open && ops == [Op::Equal])
+                .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
             return match name {
                 Some(name) => Answer {
                     name: Some(name),
+                    equation,
                     ..value
                 },
                 None => value,
@@ -173,7 +186,7 @@ impl<'a> Reader<'a> {
         let (open, inner, close) = in_brackets(simple)?;
         let inner_marks = marks(inner)?;
         let separators = separators(inner, &inner_marks);
-        if open == '{' && simple.starts_with('\\') {
+        if simple.starts_with(r"\{") {
             let such_that = inner_marks
                 .iter()
                 .find(|mark| mark.kind == MarkKind::SuchThat);
@@ -217,6 +230,7 @@ impl Answer {
             number: None,
             n_decimals: None,
             based: None,
+            equation: None,
             kind,
         }
     }
@@ -226,6 +240,14 @@ impl Answer {
         match &self.kind {
             Kind::Formula(formula) => Some(formula),
             _ => None,
+        }
+    }
+
+    /// The equation or inequality, if it is one.
+    pub(super) fn relation(&self) -> Option<&Relation> {
+        match &self.kind {
+            Kind::Relation(relation) => Some(relation),
+            _ => self.equation.as_deref(),
         }
     }
 

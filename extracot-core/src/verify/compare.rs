@@ -39,6 +39,11 @@ impl Outcome {
 
 /// Compares an answer with the gold one; where the two differ in form, the gold one decides.
 pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcome {
+    if let (Some(a), Some(b)) = (answer.relation(), gold.relation())
+        && a.matches(b, work)
+    {
+        return Outcome::Equal(Method::Relation);
+    }
     if let (Some(a), Some(b)) = (&answer.name, &gold.name)
         && a != b
     {
@@ -72,6 +77,15 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         }
     }
     match (&answer.kind, &gold.kind) {
+        // A set of one for its element.
+        (Kind::Set(parts), other) | (other, Kind::Set(parts))
+            if parts.len() == 1 && !matches!(other, Kind::Set(_) | Kind::List(_)) =>
+        {
+            match &answer.kind {
+                Kind::Set(_) => compare(&parts[0], gold, work),
+                _ => compare(answer, &parts[0], work),
+            }
+        }
         (Kind::List(a) | Kind::Set(a), Kind::List(b) | Kind::Set(b)) => {
             Outcome::of(unordered(a, b, work), Method::Unordered)
         }
@@ -152,12 +166,26 @@ fn ordered(a: &[Answer], b: &[Answer], work: &mut Work) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| compare(a, b, work).is_equal())
 }
 
-/// Whether the parts pair up. Each part takes the first free partner, which finds a pairing whenever
-/// equality of the parts is transitive.
+/// Whether every part is one of the gold ones and none of those is missing; a part may be given twice
+/// unless the gold answer itself counts how often.
 fn unordered(a: &[Answer], b: &[Answer], work: &mut Work) -> bool {
-    if a.len() != b.len() || a.len() > MAX_PARTS {
+    if a.len() < b.len() || a.len() > MAX_PARTS {
         return false;
     }
+    if a.len() == b.len() {
+        return pair_up(a, b, work);
+    }
+    let mut is_found = vec![false; b.len()];
+    let are_known = a.iter().all(|part| {
+        let found = b.iter().position(|gold| compare(part, gold, work).is_equal());
+        found.map(|idx| is_found[idx] = true).is_some()
+    });
+    are_known && is_found.iter().all(|found| *found)
+}
+
+/// Whether the parts pair up. Each part takes the first free partner, which finds a pairing whenever
+/// equality of the parts is transitive.
+fn pair_up(a: &[Answer], b: &[Answer], work: &mut Work) -> bool {
     let mut free: Vec<&Answer> = b.iter().collect();
     a.iter().all(|part| {
         let found = free

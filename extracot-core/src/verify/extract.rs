@@ -72,12 +72,13 @@ pub fn extract_visible(visible: &str) -> Option<Extracted<'_>> {
 /// An answer that carries a marker: a box, a GSM8K line, or the words `final answer` behind them.
 pub(super) fn extract_marked(text: &str) -> Option<Extracted<'_>> {
     let by = |rule| move |text| Extracted { text, rule };
-    let last_box = last_box_span(text);
-    let behind = last_box.as_ref().map_or(0, |span| span.end);
-    final_answer(&text[behind..])
-        .map(by(ExtractionRule::FinalAnswer))
-        .or_else(|| last_box.map(|span| by(ExtractionRule::Boxed)(text[span].trim())))
-        .or_else(|| hash_line(text).map(by(ExtractionRule::HashLine)))
+    if let Some(span) = last_box_span(text) {
+        let behind = final_answer(&text[span.end..]).map(by(ExtractionRule::FinalAnswer));
+        return behind.or_else(|| Some(by(ExtractionRule::Boxed)(text[span].trim())));
+    }
+    hash_line(text)
+        .map(by(ExtractionRule::HashLine))
+        .or_else(|| final_answer(text).map(by(ExtractionRule::FinalAnswer)))
 }
 
 fn last_line(text: &str) -> Option<&str> {

@@ -1,13 +1,13 @@
 //! The verifier of mathematical answers.
 
-use super::answer::{Answer, MAX_BYTES, Reader};
+use super::answer::{Answer, Kind, MAX_BYTES, Reader};
 use super::compare::{Outcome, compare};
 use super::expr::Work;
 use super::extract::{Extracted, ExtractionRule, box_chain, extract_marked, extract_visible};
 use super::extract::{is_prose, last_value};
 use super::judgement::{Judgement, Method};
 use super::normalize::simplify;
-use super::text::option_letter;
+use super::text::{dates_equal, option_letter, words_equal};
 use super::{AnswerVerifier, Verdict};
 
 /// The project's one rule for mathematical answers; `docs/answers.md` has the table of forms.
@@ -76,9 +76,10 @@ fn undecided(reason: &'static str) -> Judgement {
 /// The gold answer, read once, and what is left of the work for one judgement.
 struct Judge {
     gold: Answer,
-    /// The reading of `1,22` with a decimal comma.
-    decimal_comma: Option<Answer>,
-    option: Option<char>,
+    /// Simplified text of the gold answer.
+    simple: String,
+    /// Other readings: `1,22` with a decimal comma, an angle in radians.
+    readings: Vec<Answer>,
     work: Work,
 }
 
@@ -88,11 +89,12 @@ impl Judge {
         let mut work = Work::new();
         let mut reader = Reader::new(&mut work);
         let gold = reader.read(&simple);
-        let decimal_comma = with_decimal_comma(&simple).map(|simple| reader.read(&simple));
+        let comma = with_decimal_comma(&simple).map(|simple| reader.read(&simple));
+        let radians = reader.radians(&simple);
         Ok(Self {
             gold,
-            decimal_comma,
-            option: option_letter(&simple),
+            readings: comma.into_iter().chain(radians).collect(),
+            simple,
             work,
         })
     }
@@ -149,28 +151,42 @@ impl Judge {
         if simple.is_empty() {
             return judgement(Verdict::NoAnswer, Method::None);
         }
-        let read = Reader::new(&mut self.work).read(&simple);
+        let mut reader = Reader::new(&mut self.work);
+        let read = reader.read(&simple);
+        let radians = reader.radians(&simple);
         let outcome = compare(&read, &self.gold, &mut self.work);
-        let comma = self
-            .decimal_comma
-            .as_ref()
-            .map(|gold| compare(&read, gold, &mut self.work));
-        match (outcome, comma) {
-            (Outcome::Equal(how), _) | (_, Some(Outcome::Equal(how))) => {
-                judgement(Verdict::Correct, how)
+        if let Outcome::Equal(how) = outcome {
+            return judgement(Verdict::Correct, how);
+        }
+        let others = self.readings.iter().map(|gold| (&read, gold));
+        let others = others.chain(radians.iter().map(|answer| (answer, &self.gold)));
+        for (answer, gold) in others {
+            if let Outcome::Equal(how) = compare(answer, gold, &mut self.work) {
+                return judgement(Verdict::Correct, how);
             }
-            (Outcome::Different(how), _) => {
-                let letter = option_letter(&simple);
-                if letter.is_some() && letter == self.option {
-                    return judgement(Verdict::Correct, Method::Option);
-                }
-                judgement(Verdict::Incorrect, how)
-            }
-            (Outcome::Unknown, _) => judgement(
+        }
+        if let Some(how) = self.text_method(&simple, &read) {
+            return judgement(Verdict::Correct, how);
+        }
+        match outcome {
+            Outcome::Equal(how) | Outcome::Different(how) => judgement(Verdict::Incorrect, how),
+            Outcome::Unknown => judgement(
                 Verdict::Undecided("the gold answer has no value that could be computed".to_owned()),
                 Method::None,
             ),
         }
+    }
+
+    /// How an answer equals the gold one as a text, if it does.
+    fn text_method(&self, simple: &str, read: &Answer) -> Option<Method> {
+        let letter = option_letter(simple);
+        if letter.is_some() && letter == option_letter(&self.simple) {
+            return Some(Method::Option);
+        }
+        let are_texts = matches!((&read.kind, &self.gold.kind), (Kind::Text, Kind::Text));
+        let is_same = (are_texts && words_equal(simple, &self.simple))
+            || dates_equal(simple, &self.simple);
+        is_same.then_some(Method::Words)
     }
 }
 

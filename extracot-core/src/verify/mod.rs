@@ -2,6 +2,8 @@
 
 mod answer;
 mod canonical;
+#[cfg(test)]
+mod cases;
 mod compare;
 mod expr;
 pub(crate) mod extract;

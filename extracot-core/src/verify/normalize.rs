@@ -129,6 +129,11 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
             return 1;
         };
         match c {
+            // `10,\! 000`: blanks are no part of what `\!` closes up.
+            '!' if out.ends_with(',') => {
+                let blanks = rest[2..].len() - rest[2..].trim_start().len();
+                return 2 + blanks;
+            }
             '!' | '(' | ')' | '[' | ']' => {}
             // A price stays a number without its sign.
             '$' => out.push(' '),

@@ -3,9 +3,11 @@
 /// Whether two texts that are compared as words say the same. Both are simplified.
 pub(super) fn words_equal(a: &str, b: &str) -> bool {
     let (folded_a, folded_b) = (folded(a), folded(b));
-    if folded_a.chars().count() > 1 && folded_a == folded_b {
-        return true;
-    }
+    folded_a.chars().count() > 1 && folded_a == folded_b
+}
+
+/// Whether two simplified texts name the same day.
+pub(super) fn dates_equal(a: &str, b: &str) -> bool {
     matches!((date(a), date(b)), (Some(a), Some(b)) if a == b)
 }
 
@@ -41,7 +43,9 @@ pub(super) fn option_letter(simple: &str) -> Option<char> {
     let letter = chars.next().filter(char::is_ascii_uppercase)?;
     let after = chars.as_str().trim_start();
     let is_marked = match is_open {
-        true => after.starts_with(')'),
+        true => after
+            .strip_prefix(')')
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '.', ':'])),
         false => after.is_empty() || after == "." || after == ")",
     };
     is_marked.then_some(letter)
@@ -96,11 +100,16 @@ mod tests {
         assert!(words_equal("East", r"\text{east}"));
         assert!(words_equal("4:30 p.m.", "4:30 PM"));
         assert!(words_equal("the red ball", "Red ball"));
-        assert!(words_equal("May 5, 2020", "5th of May 2020"));
-        assert!(!words_equal("May 5, 2020", "May 6, 2020"));
-        assert!(!words_equal("May 5", "June 5"));
         assert!(!words_equal("East", "West"));
         assert!(!words_equal("A", "a"));
+    }
+
+    #[test]
+    fn days_are_read_in_either_order() {
+        assert!(dates_equal("May 5, 2020", "5th of May 2020"));
+        assert!(!dates_equal("May 5, 2020", "May 6, 2020"));
+        assert!(!dates_equal("May 5", "June 5"));
+        assert!(!dates_equal("5", "5"));
     }
 
     #[test]
@@ -108,7 +117,7 @@ mod tests {
         for text in ["B", "(B)", r"\text{(B)}", "B.", "(B) 12", "Option B", "( B )"] {
             assert_eq!(option_letter(text), Some('B'), "{text}");
         }
-        for text in ["b", "(b)", "BC", "B 12", "Bob", "", "(B"] {
+        for text in ["(B)+1", "b", "(b)", "BC", "B 12", "Bob", "", "(B"] {
             assert_eq!(option_letter(text), None, "{text}");
         }
     }

@@ -26,6 +26,9 @@ const SHORT_UNITS: [&str; 36] = [
 /// Short words inside a unit phrase, as in `5 pieces of candy per day`.
 const CONNECTIVES: [&str; 5] = ["of", "on", "an", "per", "at"];
 
+/// Words for the percent sign.
+const PERCENT: [&str; 4] = ["percent", "pct", "percents", "percentage"];
+
 /// Words that make another number, a range or an expression of what they follow.
 const STOP_WORDS: [&str; 46] = [
     "or",
@@ -148,7 +151,7 @@ impl Suffix {
         if STOP_WORDS.contains(&lower) {
             return None;
         }
-        if matches!(lower, "percent" | "pct") && self.n_words == 0 && !self.is_percent {
+        if PERCENT.contains(&lower) && self.n_words == 0 && !self.is_percent {
             self.is_percent = true;
             return Some(());
         }
@@ -176,7 +179,7 @@ impl Suffix {
 }
 
 /// Length of `^{\text{th}}` and the like at the start of `rest`.
-fn ordinal_mark(rest: &str) -> Option<usize> {
+pub(super) fn ordinal_mark(rest: &str) -> Option<usize> {
     ["th", "st", "nd", "rd"].iter().find_map(|mark| {
         [
             format!(r"^{{\text{{{mark}}}}}"),

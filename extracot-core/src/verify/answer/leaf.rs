@@ -43,10 +43,12 @@ fn without_currency_and_unit(simple: &str) -> Option<crate::verify::expr::Expr> 
         .take(MAX_UNIT_STARTS)
         .find_map(|at| {
             let suffix = Suffix::read(&simple[at..])?;
-            if suffix.is_percent || suffix.scale > 0 {
-                return None;
-            }
-            parse(&simple[..at])
+            let value = simple[..at].trim();
+            // `no solution` has no unit.
+            let is_value = value.contains(|c: char| c.is_ascii_digit() || c == '\\')
+                || value.chars().count() == 1;
+            let is_unit = !suffix.is_percent && suffix.scale == 0;
+            (is_value && is_unit).then(|| parse(value))?
         })
         .or_else(|| parse(simple))
 }
@@ -96,6 +98,7 @@ mod tests {
         for text in [r"12\pi\text{ cm}^2", r"12\pi inches per second", "\u{20ac} 12\\pi"] {
             assert_eq!(without_currency_and_unit(text), parse(r"12\pi"), "{text}");
         }
-        assert_eq!(without_currency_and_unit(r"12\pi or so"), None);
+        assert_eq!(without_currency_and_unit("no solution"), None);
+        assert_eq!(without_currency_and_unit(r"12\pi more or less"), None);
     }
 }

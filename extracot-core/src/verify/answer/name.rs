@@ -28,8 +28,16 @@ pub(super) fn assignment<'a>(sides: &[&'a str], ops: &[Op]) -> Option<(Option<St
         // `x \approx 3.1` has nothing before its approximation but the name.
         Some(name) => Some((Some(name), sides[n_exact.max(1)])),
         None => {
-            let is_number = parse(first).is_some_and(|expr| !expr.has_unknowns());
-            is_number.then(|| (None, sides[n_exact]))
+            let is_number = |side: &str| parse(side).is_some_and(|expr| !expr.has_unknowns());
+            let last = sides[n_exact];
+            if !is_number(first) {
+                return None;
+            }
+            match self::name(last) {
+                // `5 = x`
+                Some(name) if sides.len() == 2 && n_exact == 1 => Some((Some(name), first)),
+                _ => is_number(last).then_some((None, last)),
+            }
         }
     }
 }
@@ -105,6 +113,8 @@ mod tests {
         assert_eq!(value(&["x", "3.1"], &[Approx]), Some("3.1"));
         assert_eq!(value(&["1/3", "0.33"], &[Approx]), Some("1/3"));
         assert_eq!(value(&["2+3", "5"], &[Equal]), Some("5"));
+        assert_eq!(value(&["5", "x"], &[Equal]), Some("5"));
+        assert_eq!(value(&["4", "x+y"], &[Equal]), None);
         assert_eq!(value(&["2x", "5"], &[Equal]), None);
         assert_eq!(value(&["x", "[0,1]"], &[Op::In]), Some("[0,1]"));
     }

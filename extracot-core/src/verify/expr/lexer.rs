@@ -20,6 +20,9 @@ pub(super) enum Token {
 /// Plain words that are read as a whole.
 const WORDS: [&str; 6] = ["sqrt", "pi", "infinity", "inf", "binom", "mod"];
 
+/// A run of this many letters is a word, unless all are capitals.
+const MIN_WORD_LETTERS: usize = 4;
+
 /// Reads all of a simplified text; `None` if it holds words or characters of no formula.
 pub(super) fn tokens(simple: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
@@ -36,7 +39,7 @@ pub(super) fn tokens(simple: &str) -> Option<Vec<Token>> {
                     .bytes()
                     .take_while(u8::is_ascii_alphabetic)
                     .count();
-                word(&rest[..width], &mut tokens);
+                word(&rest[..width], &mut tokens)?;
                 (None, width)
             }
             c if c.is_alphabetic() => (Some(Token::Letter(c)), c.len_utf8()),
@@ -98,6 +101,13 @@ fn command(rest: &str, tokens: &mut Vec<Token>) -> Option<(Option<Token>, usize)
         };
     }
     let name = &rest[1..=name_len];
+    if matches!(name, "begin" | "end") {
+        let group = rest[1 + name_len..].strip_prefix('{')?;
+        let (environment, _) = group.split_once('}')?;
+        tokens.push(Token::Name(name.to_owned()));
+        tokens.push(Token::Name(environment.to_owned()));
+        return Some((None, 1 + name_len + environment.len() + 2));
+    }
     if name != "text" {
         return Some((Some(Token::Name(name.to_owned())), 1 + name_len));
     }
@@ -127,17 +137,18 @@ fn command(rest: &str, tokens: &mut Vec<Token>) -> Option<(Option<Token>, usize)
     Some((token, width))
 }
 
-/// A run of letters: one name, or a product of letters that may end in one (`xsin`).
-fn word(run: &str, tokens: &mut Vec<Token>) {
-    let mut rest = run;
-    while let Some(letter) = rest.chars().next() {
-        if Function::named(rest).is_some() || WORDS.contains(&rest) {
-            tokens.push(Token::Name(rest.to_owned()));
-            return;
-        }
-        tokens.push(Token::Letter(letter));
-        rest = &rest[1..];
+/// A run of letters: one name, or a product of letters that may end in one (`xsin`). `None` for a word
+/// of the language.
+fn word(run: &str, tokens: &mut Vec<Token>) -> Option<()> {
+    let is_name = |rest: &str| Function::named(rest).is_some() || WORDS.contains(&rest);
+    let named = (0..run.len()).find(|at| is_name(&run[*at..]));
+    let letters = &run[..named.unwrap_or(run.len())];
+    if letters.len() >= MIN_WORD_LETTERS && letters.contains(|c: char| c.is_ascii_lowercase()) {
+        return None;
     }
+    tokens.extend(letters.chars().map(Token::Letter));
+    tokens.extend(named.map(|at| Token::Name(run[at..].to_owned())));
+    Some(())
 }
 
 #[cfg(test)]
@@ -169,6 +180,7 @@ mod tests {
         assert_eq!(tokens(r"\text{e}"), Some(vec![Token::Letter('e')]));
         assert_eq!(tokens(r"\text{of them}"), None);
         assert_eq!(tokens("1,000x"), Some(vec![number("1000"), Token::Letter('x')]));
+        assert_eq!(tokens("no solution"), None);
         assert_eq!(tokens("x # y"), None);
         assert_eq!(tokens(r"\"), None);
     }

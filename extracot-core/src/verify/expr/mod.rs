@@ -69,6 +69,16 @@ impl Expr {
         }
     }
 
+    /// `a / b`; of two numbers it is a number.
+    fn over(a: Self, b: Self) -> Self {
+        match (a, b) {
+            (Self::Number(a), Self::Number(b)) if *b.numer() != BigInt::default() => {
+                Self::Number(a / b)
+            }
+            (a, b) => Self::Quotient(Box::new(a), Box::new(b)),
+        }
+    }
+
     /// `a - b`.
     pub(super) fn minus(a: Self, b: Self) -> Self {
         Self::Sum(vec![a, b.negated()])

@@ -109,7 +109,7 @@ impl Parser {
             } else if self.eat('/') || self.eat_name(&["div"]) {
                 let divisor = self.signed_factor()?;
                 let dividend = one_product(product);
-                product = vec![Expr::Quotient(Box::new(dividend), Box::new(divisor))];
+                product = vec![Expr::over(dividend, divisor)];
             } else if self.eat_name(&["bmod", "mod"]) {
                 let modulus = self.power()?;
                 let dividend = one_product(product);

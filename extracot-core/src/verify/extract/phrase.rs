@@ -52,8 +52,16 @@ fn line_value(value: &str) -> Option<&str> {
     let ends = |at: usize| bytes[at] == b'\n' || bytes[at..].starts_with(b". ");
     let end = (0..bytes.len()).find(|at| ends(*at)).unwrap_or(bytes.len());
     let value = value[..end].trim().trim_end_matches(['*', '.']).trim();
-    let value = value.trim_matches(['"', '\u{201c}', '\u{201d}']).trim();
+    let value = unquoted(value);
     (!value.is_empty() && !value.starts_with('#')).then_some(value)
+}
+
+/// Without quotation marks, escaped or not.
+fn unquoted(value: &str) -> &str {
+    const QUOTES: [char; 3] = ['"', '\u{201c}', '\u{201d}'];
+    let value = value.strip_prefix("\\\"").unwrap_or(value);
+    let value = value.strip_suffix("\\\"").unwrap_or(value);
+    value.trim_matches(QUOTES).trim()
 }
 
 #[cfg(test)]

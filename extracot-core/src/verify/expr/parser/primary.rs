@@ -138,12 +138,7 @@ impl Parser {
     pub(super) fn fraction(&mut self) -> Option<Expr> {
         let numerator = self.argument()?;
         let denominator = self.argument()?;
-        if let (Expr::Number(a), Expr::Number(b)) = (&numerator, &denominator)
-            && *b != BigRational::default()
-        {
-            return Some(Expr::Number(a / b));
-        }
-        Some(Expr::Quotient(Box::new(numerator), Box::new(denominator)))
+        Some(Expr::over(numerator, denominator))
     }
 
     pub(super) fn root(&mut self) -> Option<Expr> {
@@ -201,20 +196,12 @@ impl Parser {
         (self.environment()? == kind && is_even).then_some(Expr::Matrix(rows))
     }
 
-    /// `{pmatrix}` behind `\begin` or `\end`.
+    /// The kind of matrix behind `\begin` or `\end`.
     fn environment(&mut self) -> Option<String> {
-        if !self.eat('{') {
+        let Some(Token::Name(name)) = self.peek().cloned() else {
             return None;
-        }
-        let mut name = String::new();
-        while !self.eat('}') {
-            match self.peek()? {
-                Token::Letter(letter) => name.push(*letter),
-                Token::Name(part) => name.push_str(part),
-                _ => return None,
-            }
-            self.at += 1;
-        }
+        };
+        self.at += 1;
         Some(name)
     }
 }
