@@ -56,13 +56,23 @@ fn mutated(texts: &[&str], rng: &mut impl Rng) -> String {
     chars.into_iter().collect()
 }
 
+/// The time of one verdict: the least of up to four, since other processes take turns on a core.
 fn judge(answer: &str, gold: &str) -> Duration {
-    let start = Instant::now();
-    let verdict = MathVerifier.verify_answer(answer, gold);
-    let duration = start.elapsed();
+    let timed = || {
+        let start = Instant::now();
+        (MathVerifier.verify_answer(answer, gold), start.elapsed())
+    };
+    let (verdict, mut duration) = timed();
     MathVerifier.verify(answer, gold);
     extract_answer(answer);
-    assert_eq!(verdict, MathVerifier.verify_answer(answer, gold), "{answer} | {gold}");
+    for _ in 0..3 {
+        let (again, next) = timed();
+        assert_eq!(verdict, again, "{answer} | {gold}");
+        duration = duration.min(next);
+        if duration < Duration::from_millis(2) {
+            break;
+        }
+    }
     duration
 }
 

@@ -68,7 +68,11 @@ fn false_positives_are_none_either_way_round() {
 
 #[test]
 fn every_answer_equals_itself_and_not_itself_plus_one() {
-    for [_, _, gold, _] in cases() {
+    for [category, _, gold, _] in cases() {
+        if category == "escape" {
+            // A box that is not closed is a gold answer, and no answer.
+            continue;
+        }
         assert_eq!(MathVerifier.verify_answer(gold, gold), Verdict::Correct, "{gold}");
         let judgement = MathVerifier.explain(&format!("1 + ({gold})"), gold);
         assert!(!judgement.verdict.is_correct(), "{gold}: {judgement:?}");

@@ -8,6 +8,9 @@ use super::lexer::{Token, tokens};
 
 /// Deeper formulas are not read.
 const MAX_DEPTH: usize = 48;
+/// Formulas with more divisions and postfix operators, each of which makes the tree deeper without any
+/// recursion here, are not read.
+const MAX_WRAPS: usize = 100;
 /// Formulas of more tokens are not read.
 const MAX_TOKENS: usize = 2000;
 
@@ -21,6 +24,7 @@ pub(in crate::verify) fn parse(simple: &str) -> Option<Expr> {
         tokens,
         at: 0,
         depth: 0,
+        n_wraps: 0,
         open_bars: 0,
     };
     let expr = parser.sum()?;
@@ -32,6 +36,7 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    n_wraps: usize,
     /// Bars of absolute values that are open: in one, a bar closes.
     open_bars: usize,
 }
@@ -67,6 +72,12 @@ impl Parser {
         let result = read(self);
         self.depth -= 1;
         result
+    }
+
+    /// Counts an operator that wraps what was read so far.
+    fn wrap(&mut self) -> Option<()> {
+        self.n_wraps += 1;
+        (self.n_wraps <= MAX_WRAPS).then_some(())
     }
 
     fn sum(&mut self) -> Option<Expr> {
@@ -107,10 +118,12 @@ impl Parser {
             if self.eat('*') || self.eat_name(&["times", "cdot", "ast", "cdotp"]) {
                 product.push(self.signed_factor()?);
             } else if self.eat('/') || self.eat_name(&["div"]) {
+                self.wrap()?;
                 let divisor = self.signed_factor()?;
                 let dividend = one_product(product);
                 product = vec![Expr::over(dividend, divisor)];
             } else if self.eat_name(&["bmod", "mod"]) {
+                self.wrap()?;
                 let modulus = self.power()?;
                 let dividend = one_product(product);
                 product = vec![Expr::Call(
@@ -163,8 +176,10 @@ impl Parser {
         let mut base = self.primary()?;
         loop {
             if self.eat('!') {
+                self.wrap()?;
                 base = Expr::Call(super::Function::Factorial, vec![base]);
             } else if self.eat('\u{b0}') {
+                self.wrap()?;
                 base = Expr::Product(vec![
                     base,
                     Expr::Quotient(
@@ -173,8 +188,10 @@ impl Parser {
                     ),
                 ]);
             } else if self.eat('%') {
+                self.wrap()?;
                 base = Expr::Quotient(Box::new(base), Box::new(Expr::integer(100)));
             } else if self.eat('^') {
+                self.wrap()?;
                 let exponent = self.deeper(Self::exponent)?;
                 base = Expr::Power(Box::new(base), Box::new(exponent));
             } else {

@@ -114,4 +114,6 @@ fn depth_and_length_are_bounded() {
     assert_eq!(parse(&"-".repeat(1_900)), None);
     assert_eq!(parse(&"x+".repeat(10_000)), None);
     assert_eq!(parse(&"2^".repeat(900)), None);
+    assert_eq!(parse(&format!("x{}", "!".repeat(500))), None);
+    assert_eq!(parse(&format!("x{}", "/x".repeat(500))), None);
 }
