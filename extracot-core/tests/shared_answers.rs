@@ -8,15 +8,16 @@ use std::path::PathBuf;
 
 use extracot_core::Verdict;
 use extracot_core::jsonl::read_jsonl;
-use extracot_core::verify::{
-    AnswerVerifier, ExtractionRule, MathVerifier, Method, extract_answer,
-};
+use extracot_core::verify::{AnswerVerifier, ExtractionRule, MathVerifier, Method, extract_answer};
 use serde_json::Value;
 
 /// Pairs on which the rule differs from the expectation on purpose.
 const PAIR_MISSES: [&str; 2] = ["mv-254", "mv-264"];
 /// Responses on which the rule differs from math-verify on purpose.
-const RESPONSE_MISSES: [&str; 0] = [];
+const RESPONSE_MISSES: [&str; 2] = [
+    "qwen25math-ex-3/0",
+    "sky-Sky-T1-math-correct-5K-27B-math500-313",
+];
 
 fn rows(file: &str) -> Option<Vec<Value>> {
     let Some(shared) = std::env::var_os("EXTRACOT_SHARED") else {
@@ -57,7 +58,11 @@ fn pairs_of_math_verify_are_judged_as_expected() {
             assert!(!is_correct, "a false positive");
         }
     }
-    eprintln!("{} of {} pairs as expected", rows.len() - misses.len(), rows.len());
+    eprintln!(
+        "{} of {} pairs as expected",
+        rows.len() - misses.len(),
+        rows.len()
+    );
     assert_eq!(misses, PAIR_MISSES);
 }
 
@@ -81,7 +86,11 @@ fn model_answers_are_judged_as_math_verify_does() {
             );
         }
     }
-    eprintln!("{} of {} responses agree", rows.len() - misses.len(), rows.len());
+    eprintln!(
+        "{} of {} responses agree",
+        rows.len() - misses.len(),
+        rows.len()
+    );
     assert_eq!(misses, RESPONSE_MISSES);
 }
 
@@ -97,9 +106,18 @@ fn every_gold_answer_of_gsm8k_is_recovered() {
         let full = format!("{solution}\n#### {answer}");
         let found = extract_answer(&full).unwrap();
         assert_eq!((found.text, found.rule), (answer, ExtractionRule::HashLine));
-        assert_eq!(MathVerifier.verify(&full, answer), Verdict::Correct, "{answer}");
-        assert_eq!(MathVerifier.verify_answer(answer, &full), Verdict::Correct, "{answer}");
-        n_from_last_number += usize::from(MathVerifier.verify_answer(solution, answer).is_correct());
+        assert_eq!(
+            MathVerifier.verify(&full, answer),
+            Verdict::Correct,
+            "{answer}"
+        );
+        assert_eq!(
+            MathVerifier.verify_answer(answer, &full),
+            Verdict::Correct,
+            "{answer}"
+        );
+        n_from_last_number +=
+            usize::from(MathVerifier.verify_answer(solution, answer).is_correct());
     }
     let n_rows = rows.len();
     eprintln!("{n_rows} answers recovered; {n_from_last_number} without their line");
@@ -127,5 +145,8 @@ fn gold_answers_of_math_equal_themselves() {
         n_words += usize::from(other.how == Method::Kinds || other.how == Method::Words);
         assert!(!other.verdict.is_correct(), "{answer}: {other:?}");
     }
-    eprintln!("{methods:#?}, {n_words} of {} are no single expressions", rows.len());
+    eprintln!(
+        "{methods:#?}, {n_words} of {} are no single expressions",
+        rows.len()
+    );
 }

@@ -5,8 +5,8 @@ mod name;
 
 use super::canonical::canonical_text;
 use super::expr::{Formula, Work};
-use super::number::{MAX_NUMBER_BYTES, Number, read_number};
 use super::normalize::DEGREE;
+use super::number::{MAX_NUMBER_BYTES, Number, read_number};
 use super::relation::Relation;
 use super::scan::{Mark, MarkKind, Op, cut, marks, separators};
 
@@ -88,9 +88,10 @@ impl<'a> Reader<'a> {
         if !separators.is_empty() {
             let parts = self.read_all(cut(simple, &separators));
             return match parts.len() {
-                1 => parts.into_iter().next().unwrap_or_else(|| {
-                    Answer::of(simple, Kind::Text)
-                }),
+                1 => parts
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| Answer::of(simple, Kind::Text)),
                 _ => Answer::of(simple, Kind::List(flat(parts))),
             };
         }
@@ -115,8 +116,7 @@ impl<'a> Reader<'a> {
         if simple.contains(r"\pm") || simple.contains(r"\mp") {
             return self.plus_minus(simple);
         }
-        self.bracketed(simple)
-            .unwrap_or_else(|| self.leaf(simple))
+        self.bracketed(simple).unwrap_or_else(|| self.leaf(simple))
     }
 
     /// Reads an angle as a number of radians; `None` if there is no degree sign.
@@ -141,11 +141,7 @@ impl<'a> Reader<'a> {
 
     /// `3 \pm x` is a list of two.
     fn plus_minus(&mut self, simple: &str) -> Answer {
-        let with = |plus: &str, minus: &str| {
-            simple
-                .replace(r"\pm", plus)
-                .replace(r"\mp", minus)
-        };
+        let with = |plus: &str, minus: &str| simple.replace(r"\pm", plus).replace(r"\mp", minus);
         let parts = vec![self.read(&with("+", "-")), self.read(&with("-", "+"))];
         Answer::of(simple, Kind::List(flat(parts)))
     }

@@ -61,7 +61,10 @@ fn false_positives_are_none_either_way_round() {
             || ONE_WAY.contains(&format!("{answer} | {gold}").as_str());
         if expected == "false" && !is_open && !is_one_way {
             let judgement = MathVerifier.explain(gold, answer);
-            assert!(!judgement.verdict.is_correct(), "{answer} | {gold}: {judgement:?}");
+            assert!(
+                !judgement.verdict.is_correct(),
+                "{answer} | {gold}: {judgement:?}"
+            );
         }
     }
 }
@@ -73,7 +76,11 @@ fn every_answer_equals_itself_and_not_itself_plus_one() {
             // A box that is not closed is a gold answer, and no answer.
             continue;
         }
-        assert_eq!(MathVerifier.verify_answer(gold, gold), Verdict::Correct, "{gold}");
+        assert_eq!(
+            MathVerifier.verify_answer(gold, gold),
+            Verdict::Correct,
+            "{gold}"
+        );
         let judgement = MathVerifier.explain(&format!("1 + ({gold})"), gold);
         assert!(!judgement.verdict.is_correct(), "{gold}: {judgement:?}");
     }

@@ -136,9 +136,7 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
             Equality::Unknown if b.is_defined() => Outcome::Different(Method::Algebra),
             Equality::Unknown => Outcome::Unknown,
         },
-        (Kind::Relation(a), Kind::Relation(b)) => {
-            Outcome::of(a.matches(b, work), Method::Relation)
-        }
+        (Kind::Relation(a), Kind::Relation(b)) => Outcome::of(a.matches(b, work), Method::Relation),
         (Kind::Text, Kind::Text) => {
             Outcome::of(words_equal(&answer.text, &gold.text), Method::Words)
         }
@@ -151,7 +149,10 @@ fn is_angled(open: char) -> bool {
 }
 
 fn is_vector(open: char, close: char) -> bool {
-    matches!((open, close), ('(', ')') | ('[', ']') | ('\u{27e8}', '\u{27e9}'))
+    matches!(
+        (open, close),
+        ('(', ')') | ('[', ']') | ('\u{27e8}', '\u{27e9}')
+    )
 }
 
 fn compare_sets_of_reals(answer: &Answer, gold: &Answer, work: &mut Work) -> Option<Outcome> {
@@ -177,7 +178,9 @@ fn unordered(a: &[Answer], b: &[Answer], work: &mut Work) -> bool {
     }
     let mut is_found = vec![false; b.len()];
     let are_known = a.iter().all(|part| {
-        let found = b.iter().position(|gold| compare(part, gold, work).is_equal());
+        let found = b
+            .iter()
+            .position(|gold| compare(part, gold, work).is_equal());
         found.map(|idx| is_found[idx] = true).is_some()
     });
     are_known && is_found.iter().all(|found| *found)
@@ -217,7 +220,9 @@ fn rounds_value(decimal: &Answer, other: &Answer) -> bool {
     let (Some(value), Some(slack)) = (BigRational::from_float(value), slack) else {
         return false;
     };
-    rounds(decimal, &value) || rounds(decimal, &(&value + &slack)) || rounds(decimal, &(value - slack))
+    rounds(decimal, &value)
+        || rounds(decimal, &(&value + &slack))
+        || rounds(decimal, &(value - slack))
 }
 
 #[cfg(test)]

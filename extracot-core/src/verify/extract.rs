@@ -11,6 +11,8 @@ pub(crate) use boxes::last_box_span;
 use phrase::{final_answer, phrase_answer};
 pub(super) use prose::{is_prose, last_value};
 
+use crate::prompt::{THINK_CLOSE, THINK_OPEN};
+
 /// How an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,12 +53,20 @@ pub struct Extracted<'a> {
 /// assert_eq!(extract_answer(r"<think>\boxed{1}"), None);
 /// ```
 pub fn extract_answer(response: &str) -> Option<Extracted<'_>> {
-    use crate::prompt::{THINK_CLOSE, THINK_OPEN};
+    extract_visible(visible_part(response))
+}
+
+/// What follows the think text; nothing if that is not closed.
+pub(super) fn visible_part(response: &str) -> &str {
     let visible = match response.rfind(THINK_CLOSE) {
         Some(at) => &response[at + THINK_CLOSE.len()..],
         None => response,
     };
-    (!visible.contains(THINK_OPEN)).then(|| extract_visible(visible))?
+    if visible.contains(THINK_OPEN) {
+        ""
+    } else {
+        visible
+    }
 }
 
 /// The answer that a visible text gives, by the first [`ExtractionRule`] that finds one.
@@ -87,10 +97,7 @@ fn last_line(text: &str) -> Option<&str> {
 
 fn hash_line(text: &str) -> Option<&str> {
     // Only the last line: `####` elsewhere is a Markdown heading.
-    let answer = last_line(text)?
-        .trim_start()
-        .strip_prefix("####")?
-        .trim();
+    let answer = last_line(text)?.trim_start().strip_prefix("####")?.trim();
     (!answer.is_empty() && !answer.starts_with('#')).then_some(answer)
 }
 
@@ -157,5 +164,31 @@ mod tests {
             Some(("2", ExtractionRule::Boxed))
         );
         assert_eq!(rule(""), None);
+    }
+
+    #[test]
+    fn every_rule_has_its_turn() {
+        use ExtractionRule::{Boxed, FinalAnswer, HashLine, OptionLine, Phrase};
+        let rule = |text| extract_answer(text).map(|a| (a.text, a.rule));
+        assert_eq!(rule("So.\n**(B)**"), Some(("(B)", OptionLine)));
+        assert_eq!(rule("So.\n$D$."), Some(("D", OptionLine)));
+        assert_eq!(rule("Am I right?\nI"), None);
+        assert_eq!(rule("So the answer is (C)."), Some(("(C)", Phrase)));
+        assert_eq!(
+            rule(r"\boxed{3} Final Answer: The final answer is $4$."),
+            Some(("$4$", FinalAnswer))
+        );
+        assert_eq!(rule("final answer: 3\n#### 4"), Some(("4", HashLine)));
+        assert_eq!(rule("\\boxed{3}\n#### 4"), Some(("3", Boxed)));
+        assert_eq!(rule("**Final Answer**\n\\boxed{3}"), Some(("3", Boxed)));
+    }
+
+    #[test]
+    fn the_think_text_holds_no_answer() {
+        let text = |response| extract_answer(response).map(|a| a.text);
+        assert_eq!(text(r"<think>\boxed{1}</think>\boxed{2}"), Some("2"));
+        assert_eq!(text(r"\boxed{1}</think>It is 2."), None);
+        assert_eq!(text(r"<think>\boxed{1}"), None);
+        assert_eq!(text(r"\boxed{1}"), Some("1"));
     }
 }

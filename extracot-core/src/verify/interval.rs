@@ -127,10 +127,9 @@ fn raw_intervals<'a>(answer: &'a Answer, work: &mut Work) -> Option<Vec<Interval
             }
             Some(left)
         }
-        _ if is_set_of_reals(answer) => Some(vec![Interval::new(
-            End::minus_infinity(),
-            End::infinity(),
-        )]),
+        _ if is_set_of_reals(answer) => {
+            Some(vec![Interval::new(End::minus_infinity(), End::infinity())])
+        }
         _ => None,
     }
 }

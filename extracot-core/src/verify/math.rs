@@ -4,7 +4,7 @@ use super::answer::{Answer, Kind, MAX_BYTES, Reader};
 use super::compare::{Outcome, compare};
 use super::expr::Work;
 use super::extract::{Extracted, ExtractionRule, box_chain, extract_marked, extract_visible};
-use super::extract::{is_prose, last_value};
+use super::extract::{is_prose, last_value, visible_part};
 use super::judgement::{Judgement, Method};
 use super::normalize::simplify;
 use super::text::{dates_equal, option_letter, words_equal};
@@ -51,6 +51,12 @@ impl MathVerifier {
                 None => judge.sentence(answer).unwrap_or(whole),
             }
         })
+    }
+
+    /// Judges a whole response, think text included: what is compared is what
+    /// [`extract_answer`](super::extract_answer) finds in it.
+    pub fn explain_response(&self, response: &str, gold: &str) -> Judgement {
+        self.explain_visible(visible_part(response), gold)
     }
 
     /// [`AnswerVerifier::verify`] with what the verdict rests on.
@@ -153,13 +159,20 @@ impl Judge {
         }
         let mut reader = Reader::new(&mut self.work);
         let read = reader.read(&simple);
-        let radians = reader.radians(&simple);
+        let own = reader.radians(&simple).or_else(|| {
+            // A decimal gold answer tells that `1,22` is one too.
+            let comma = self
+                .gold
+                .n_decimals
+                .and_then(|_| with_decimal_comma(&simple))?;
+            Some(reader.read(&comma))
+        });
         let outcome = compare(&read, &self.gold, &mut self.work);
         if let Outcome::Equal(how) = outcome {
             return judgement(Verdict::Correct, how);
         }
         let others = self.readings.iter().map(|gold| (&read, gold));
-        let others = others.chain(radians.iter().map(|answer| (answer, &self.gold)));
+        let others = others.chain(own.iter().map(|answer| (answer, &self.gold)));
         for (answer, gold) in others {
             if let Outcome::Equal(how) = compare(answer, gold, &mut self.work) {
                 return judgement(Verdict::Correct, how);
@@ -171,7 +184,9 @@ impl Judge {
         match outcome {
             Outcome::Equal(how) | Outcome::Different(how) => judgement(Verdict::Incorrect, how),
             Outcome::Unknown => judgement(
-                Verdict::Undecided("the gold answer has no value that could be computed".to_owned()),
+                Verdict::Undecided(
+                    "the gold answer has no value that could be computed".to_owned(),
+                ),
                 Method::None,
             ),
         }
@@ -179,13 +194,16 @@ impl Judge {
 
     /// How an answer equals the gold one as a text, if it does.
     fn text_method(&self, simple: &str, read: &Answer) -> Option<Method> {
+        if simple.len() > MAX_BYTES {
+            return None;
+        }
         let letter = option_letter(simple);
         if letter.is_some() && letter == option_letter(&self.simple) {
             return Some(Method::Option);
         }
         let are_texts = matches!((&read.kind, &self.gold.kind), (Kind::Text, Kind::Text));
-        let is_same = (are_texts && words_equal(simple, &self.simple))
-            || dates_equal(simple, &self.simple);
+        let is_same =
+            (are_texts && words_equal(simple, &self.simple)) || dates_equal(simple, &self.simple);
         is_same.then_some(Method::Words)
     }
 }

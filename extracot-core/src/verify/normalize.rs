@@ -186,7 +186,12 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
         _ => &rest[..=name_len],
     };
     out.push_str(spelled);
-    1 + name_len
+    // `\text {m}` is `\text{m}`.
+    let after = &rest[1 + name_len..];
+    let group = after.trim_start();
+    let n_blanks = after.len() - group.len();
+    let is_text = spelled == r"\text" && group.starts_with('{');
+    1 + name_len + if is_text { n_blanks } else { 0 }
 }
 
 fn simplify_char(c: char, out: &mut String) {
@@ -235,7 +240,10 @@ mod tests {
     fn spellings_come_together() {
         for (text, simple) in [
             (r"\\frac{1}{2}", r"\frac{1}{2}"),
-            (r"\begin{pmatrix}1\\x\end{pmatrix}", r"\begin{pmatrix}1\\x\end{pmatrix}"),
+            (
+                r"\begin{pmatrix}1\\x\end{pmatrix}",
+                r"\begin{pmatrix}1\\x\end{pmatrix}",
+            ),
             ("x >= 5", r"x \geq  5"),
             ("x != 3", r"x \ne  3"),
             ("5!=120", "5!=120"),

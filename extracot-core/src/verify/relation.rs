@@ -29,7 +29,11 @@ impl Relation {
         let difference = match exprs.as_slice() {
             [Some(left), Some(right)] => {
                 let is_turned = matches!(ops[0], Op::Greater | Op::GreaterEqual);
-                let (left, right) = if is_turned { (right, left) } else { (left, right) };
+                let (left, right) = if is_turned {
+                    (right, left)
+                } else {
+                    (left, right)
+                };
                 let minus = Expr::minus(left.clone(), right.clone());
                 Formula::new(minus, work)
             }
@@ -154,7 +158,10 @@ mod tests {
         assert!(same((&["x", "5y"], &[Less]), (&["5y", "x"], &[Greater])));
         assert!(!same((&["x", "5y"], &[Less]), (&["x", "5y"], &[Greater])));
         assert!(!same((&["x", "5y"], &[Less]), (&["x", "5y"], &[LessEqual])));
-        assert!(same((&["2x+4y-3", "0"], &[Equal]), (&["4y", "3-2x"], &[Equal])));
+        assert!(same(
+            (&["2x+4y-3", "0"], &[Equal]),
+            (&["4y", "3-2x"], &[Equal])
+        ));
         assert!(!same((&["x+y", "1"], &[Equal]), (&["x-y", "1"], &[Equal])));
         assert!(same(
             (&["f(2)", "f(1)", "f(4)"], &[Less, Less]),

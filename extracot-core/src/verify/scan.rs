@@ -213,9 +213,8 @@ mod tests {
 
     #[test]
     fn relations_are_found() {
-        let kinds = |text| -> Vec<MarkKind> {
-            marks(text).unwrap().iter().map(|mark| mark.kind).collect()
-        };
+        let kinds =
+            |text| -> Vec<MarkKind> { marks(text).unwrap().iter().map(|mark| mark.kind).collect() };
         assert_eq!(
             kinds(r"-2 \leq x < 7"),
             [

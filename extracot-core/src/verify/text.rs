@@ -19,7 +19,11 @@ fn folded(simple: &str) -> String {
         .filter(|word| !matches!(word.to_lowercase().as_str(), "" | "the" | "a" | "an"));
     let mut all = String::new();
     for word in words {
-        all.extend(word.chars().filter(|c| *c != '.').flat_map(char::to_lowercase));
+        all.extend(
+            word.chars()
+                .filter(|c| *c != '.')
+                .flat_map(char::to_lowercase),
+        );
     }
     all
 }
@@ -54,9 +58,27 @@ pub(super) fn option_letter(simple: &str) -> Option<char> {
 /// The number that a word names, up to twenty.
 pub(super) fn number_word(simple: &str) -> Option<usize> {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-        "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     let word = simple.trim().to_lowercase();
     WORDS.iter().position(|name| *name == word)
@@ -114,7 +136,15 @@ mod tests {
 
     #[test]
     fn options_are_letters_with_marks() {
-        for text in ["B", "(B)", r"\text{(B)}", "B.", "(B) 12", "Option B", "( B )"] {
+        for text in [
+            "B",
+            "(B)",
+            r"\text{(B)}",
+            "B.",
+            "(B) 12",
+            "Option B",
+            "( B )",
+        ] {
             assert_eq!(option_letter(text), Some('B'), "{text}");
         }
         for text in ["(B)+1", "b", "(b)", "BC", "B 12", "Bob", "", "(B"] {

@@ -95,7 +95,11 @@ mod tests {
 
     #[test]
     fn units_behind_a_formula_do_not_count() {
-        for text in [r"12\pi\text{ cm}^2", r"12\pi inches per second", "\u{20ac} 12\\pi"] {
+        for text in [
+            r"12\pi\text{ cm}^2",
+            r"12\pi inches per second",
+            "\u{20ac} 12\\pi",
+        ] {
             assert_eq!(without_currency_and_unit(text), parse(r"12\pi"), "{text}");
         }
         assert_eq!(without_currency_and_unit("no solution"), None);

@@ -64,11 +64,13 @@ fn has_free_digit(left: &str) -> bool {
     let bytes = left.as_bytes();
     (0..bytes.len()).any(|at| {
         let before = at.checked_sub(1).map_or(b' ', |before| bytes[before]);
-        bytes[at].is_ascii_digit()
-            && !before.is_ascii_alphanumeric()
-            && !b"_(,".contains(&before)
-            && !(before == b'{' && left[..at - 1].ends_with('_'))
-            && !(before == b' ' && left[..at - 1].ends_with(','))
+        let is_bound = match before {
+            b'_' | b'(' | b',' => true,
+            b'{' => left[..at - 1].ends_with('_'),
+            b' ' => at > 0 && left[..at - 1].ends_with(','),
+            other => other.is_ascii_alphanumeric(),
+        };
+        bytes[at].is_ascii_digit() && !is_bound
     })
 }
 
@@ -92,12 +94,33 @@ mod tests {
     #[test]
     fn names_are_told_from_expressions() {
         for left in [
-            "x", "x_1", "a_{37}", "f(x)", "AB", "|AB|", r"\frac{NO}{BO}", "(p,q,r)", r"\theta",
-            r"\angle ABC", "Area", "f(2)", "y'", r"\text{Percent Loss}",
+            "x",
+            "x_1",
+            "a_{37}",
+            "f(x)",
+            "AB",
+            "|AB|",
+            r"\frac{NO}{BO}",
+            "(p,q,r)",
+            r"\theta",
+            r"\angle ABC",
+            "Area",
+            "f(2)",
+            "y'",
+            r"\text{Percent Loss}",
         ] {
             assert!(name(left).is_some(), "{left}");
         }
-        for left in ["2x", "a + 3z", "x^2", "5", "", r"\frac{1}{x}", r"\sqrt{x}", "x - 1"] {
+        for left in [
+            "2x",
+            "a + 3z",
+            "x^2",
+            "5",
+            "",
+            r"\frac{1}{x}",
+            r"\sqrt{x}",
+            "x - 1",
+        ] {
             assert_eq!(name(left), None, "{left}");
         }
         assert_eq!(name("W(n)"), name("W(x)"));

@@ -8,16 +8,30 @@ fn read(simple: &str) -> Answer {
 #[test]
 fn kinds_are_told_apart() {
     let is = |simple: &str, test: fn(&Kind) -> bool| assert!(test(&read(simple).kind), "{simple}");
-    is("1, 2", |kind| matches!(kind, Kind::List(parts) if parts.len() == 2));
-    is(r"\{1, 2\}", |kind| matches!(kind, Kind::Set(parts) if parts.len() == 2));
+    is(
+        "1, 2",
+        |kind| matches!(kind, Kind::List(parts) if parts.len() == 2),
+    );
+    is(
+        r"\{1, 2\}",
+        |kind| matches!(kind, Kind::Set(parts) if parts.len() == 2),
+    );
     is("{1, 2}", |kind| matches!(kind, Kind::List(_)));
-    is("[1, 2)", |kind| matches!(kind, Kind::Tuple('[', ')', parts) if parts.len() == 2));
+    is(
+        "[1, 2)",
+        |kind| matches!(kind, Kind::Tuple('[', ')', parts) if parts.len() == 2),
+    );
     is("(1,234)", |kind| matches!(kind, Kind::Tuple(..)));
     is(r"(0,1) \cup (2,3)", |kind| matches!(kind, Kind::Union(_)));
-    is(r"\mathbb{R} \setminus \{1\}", |kind| matches!(kind, Kind::Without(..)));
+    is(r"\mathbb{R} \setminus \{1\}", |kind| {
+        matches!(kind, Kind::Without(..))
+    });
     is("x < 3", |kind| matches!(kind, Kind::Relation(_)));
     is("2x + y = 3", |kind| matches!(kind, Kind::Relation(_)));
-    is(r"1, 2 \pm 3", |kind| matches!(kind, Kind::List(parts) if parts.len() == 3));
+    is(
+        r"1, 2 \pm 3",
+        |kind| matches!(kind, Kind::List(parts) if parts.len() == 3),
+    );
     is("(x + 1)", |kind| matches!(kind, Kind::Formula(_)));
     is(r"\text{5 m}", |kind| matches!(kind, Kind::Formula(_)));
     is("no solution", |kind| matches!(kind, Kind::Text));

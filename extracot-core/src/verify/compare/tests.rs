@@ -22,7 +22,11 @@ fn the_method_is_told() {
         ("x > 1", r"(1, \infty)", Method::Intervals),
         ("x + y = 1", "2x + 2y = 2", Method::Relation),
     ] {
-        assert_eq!(method(answer, gold), Outcome::Equal(expected), "{answer} | {gold}");
+        assert_eq!(
+            method(answer, gold),
+            Outcome::Equal(expected),
+            "{answer} | {gold}"
+        );
     }
     assert_eq!(method("1", "(1, 2)"), Outcome::Different(Method::Kinds));
     assert_eq!(method("1", r"10^{10^{10}}"), Outcome::Unknown);

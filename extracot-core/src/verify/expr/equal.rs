@@ -91,10 +91,7 @@ impl Formula {
 
     /// A rational number.
     pub(in crate::verify) fn number(value: BigRational) -> Self {
-        let value_at = value
-            .to_f64()
-            .filter(|v| v.is_finite())
-            .map(Approx::real);
+        let value_at = value.to_f64().filter(|v| v.is_finite()).map(Approx::real);
         Self {
             expr: Expr::Number(value),
             kind: FormulaKind::Scalar(Values {
@@ -305,9 +302,8 @@ pub(in crate::verify) fn differences_agree(
     work: &mut Work,
 ) -> bool {
     if let Some(factor) = exact_multiple(&a.expr, &b.expr, sign_matters, &mut work.budget) {
-        return factor.is_some_and(|factor| {
-            !factor.is_zero() && (!sign_matters || factor.is_positive())
-        });
+        return factor
+            .is_some_and(|factor| !factor.is_zero() && (!sign_matters || factor.is_positive()));
     }
     let (FormulaKind::Scalar(a), FormulaKind::Scalar(b)) = (&a.kind, &b.kind) else {
         return false;

@@ -192,7 +192,7 @@ impl<'a> Evaluator<'a> {
             }
             return Some(Fraction::polynomial(root));
         }
-        if value.is_negative() && degree % 2 == 0 {
+        if value.is_negative() && degree.is_multiple_of(2) {
             return None;
         }
         self.budget
@@ -240,8 +240,7 @@ impl<'a> Evaluator<'a> {
         for index in first..=last {
             self.budget.spend(4)?;
             let value = BigRational::from_integer(index.into());
-            self.bound
-                .push((variable.as_variable()?.to_owned(), value));
+            self.bound.push((variable.as_variable()?.to_owned(), value));
             let part = self.evaluate(part);
             self.bound.pop();
             result = match is_sum {

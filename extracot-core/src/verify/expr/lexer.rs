@@ -35,10 +35,7 @@ pub(super) fn tokens(simple: &str) -> Option<Vec<Token>> {
             '\\' => command(rest, &mut tokens)?,
             '*' if rest.starts_with("**") => (Some(Token::Symbol('^')), 2),
             c if c.is_ascii_alphabetic() => {
-                let width = rest
-                    .bytes()
-                    .take_while(u8::is_ascii_alphabetic)
-                    .count();
+                let width = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
                 word(&rest[..width], &mut tokens)?;
                 (None, width)
             }
@@ -179,7 +176,10 @@ mod tests {
         assert_eq!(tokens("pi"), Some(vec![name("pi")]));
         assert_eq!(tokens(r"\text{e}"), Some(vec![Token::Letter('e')]));
         assert_eq!(tokens(r"\text{of them}"), None);
-        assert_eq!(tokens("1,000x"), Some(vec![number("1000"), Token::Letter('x')]));
+        assert_eq!(
+            tokens("1,000x"),
+            Some(vec![number("1000"), Token::Letter('x')])
+        );
         assert_eq!(tokens("no solution"), None);
         assert_eq!(tokens("x # y"), None);
         assert_eq!(tokens(r"\"), None);

@@ -401,7 +401,13 @@ mod tests {
 
     #[test]
     fn undefined_values_are_none() {
-        for text in [r"\ln 0", "1/0", r"\infty", "9^{9^{9}}", r"\sum_{k=1}^{10000} k"] {
+        for text in [
+            r"\ln 0",
+            "1/0",
+            r"\infty",
+            "9^{9^{9}}",
+            r"\sum_{k=1}^{10000} k",
+        ] {
             assert_eq!(value(text), None, "{text}");
         }
     }

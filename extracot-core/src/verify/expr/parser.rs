@@ -126,10 +126,7 @@ impl Parser {
                 self.wrap()?;
                 let modulus = self.power()?;
                 let dividend = one_product(product);
-                product = vec![Expr::Call(
-                    super::Function::Mod,
-                    vec![dividend, modulus],
-                )];
+                product = vec![Expr::Call(super::Function::Mod, vec![dividend, modulus])];
             } else if self.begins_factor() {
                 // Two numbers side by side are no product.
                 if matches!(self.peek(), Some(Token::Number(_)))
@@ -164,8 +161,17 @@ impl Parser {
             }
             Some(Token::Name(name)) => !matches!(
                 name.as_str(),
-                "times" | "cdot" | "cdotp" | "ast" | "div" | "bmod" | "mod" | "end" | "rfloor"
-                    | "rceil" | "rvert"
+                "times"
+                    | "cdot"
+                    | "cdotp"
+                    | "ast"
+                    | "div"
+                    | "bmod"
+                    | "mod"
+                    | "end"
+                    | "rfloor"
+                    | "rceil"
+                    | "rvert"
             ),
             Some(Token::RowBreak) | None => false,
         }

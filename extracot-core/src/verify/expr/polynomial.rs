@@ -240,8 +240,11 @@ mod tests {
         let square = x().power(2, &mut budget).unwrap();
         assert_eq!(product, square.plus(&number(-1), &mut budget).unwrap());
         assert!(x().plus(&x().negated(), &mut budget).unwrap().is_zero());
-        assert_eq!(plus.scaled(&BigRational::from_integer(3.into())).multiple_of(&plus),
-            Some(BigRational::from_integer(3.into())));
+        assert_eq!(
+            plus.scaled(&BigRational::from_integer(3.into()))
+                .multiple_of(&plus),
+            Some(BigRational::from_integer(3.into()))
+        );
         assert_eq!(plus.multiple_of(&minus), None);
     }
 
@@ -259,7 +262,10 @@ mod tests {
     #[test]
     fn work_is_bounded() {
         let mut budget = Budget::new();
-        let sum = x().plus(&Polynomial::symbol(Symbol::Free("y".to_owned())), &mut budget);
+        let sum = x().plus(
+            &Polynomial::symbol(Symbol::Free("y".to_owned())),
+            &mut budget,
+        );
         assert_eq!(sum.unwrap().power(300, &mut budget), None);
         let mut budget = Budget::new();
         assert_eq!(x().power(1_000_000, &mut budget), None);

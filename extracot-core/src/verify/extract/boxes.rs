@@ -116,7 +116,10 @@ mod tests {
     fn boxes_that_belong_together_are_one_chain() {
         assert_eq!(box_chain(r"\boxed{1}\boxed{2}"), ["1", "2"]);
         assert_eq!(box_chain(r"$\boxed{1}$ and $\boxed{ 2 }$."), ["1", "2"]);
-        assert_eq!(box_chain(r"\boxed{1}, \boxed{2}, \boxed{3}"), ["1", "2", "3"]);
+        assert_eq!(
+            box_chain(r"\boxed{1}, \boxed{2}, \boxed{3}"),
+            ["1", "2", "3"]
+        );
         assert_eq!(
             box_chain(r"\boxed{3} \text{ for part (a) and } \boxed{1}"),
             ["3", "1"]

@@ -3,8 +3,7 @@
 /// The value behind the last `final answer` that has one of its own.
 pub(super) fn final_answer(text: &str) -> Option<&str> {
     const WORDS: &str = "final answer";
-    last_of(text, WORDS)
-        .find_map(|after| heading_value(after).or_else(|| phrase_value(after)))
+    last_of(text, WORDS).find_map(|after| heading_value(after).or_else(|| phrase_value(after)))
 }
 
 /// The value behind the last `answer is` or `answer:`.
@@ -72,7 +71,10 @@ mod tests {
     fn the_last_phrase_with_a_value_counts() {
         let text = "Final Answer: The final answer is $28 \\%$. I hope it is correct.";
         assert_eq!(final_answer(text), Some("$28 \\%$"));
-        assert_eq!(final_answer("**Final Answer**\n\nNavin earns it.\n"), Some("Navin earns it"));
+        assert_eq!(
+            final_answer("**Final Answer**\n\nNavin earns it.\n"),
+            Some("Navin earns it")
+        );
         assert_eq!(phrase_answer("The answer is:\n\n$$\n5\n$$ so"), Some("5"));
         assert_eq!(final_answer("my final answer."), None);
         assert_eq!(phrase_answer("the answer isn't known"), None);

@@ -103,12 +103,16 @@ fn last_number(text: &str) -> Option<(usize, usize)> {
     let bytes = trimmed.as_bytes();
     let mut end = bytes.len();
     loop {
-        end = (line_start..end).rev().find(|at| bytes[*at].is_ascii_digit())? + 1;
+        end = (line_start..end)
+            .rev()
+            .find(|at| bytes[*at].is_ascii_digit())?
+            + 1;
         let mut start = end;
         while start > line_start && is_number_byte(bytes, start - 1) {
             start -= 1;
         }
-        while start < end && matches!(bytes[start], b',' | b'.' | b'/')
+        while start < end
+            && matches!(bytes[start], b',' | b'.' | b'/')
             && !(bytes[start] == b'.' && bytes[start + 1].is_ascii_digit())
         {
             start += 1;
@@ -116,12 +120,19 @@ fn last_number(text: &str) -> Option<(usize, usize)> {
         let before = trimmed[line_start..start].chars().next_back();
         let after = trimmed[end..].chars().next();
         let in_word = before.is_some_and(|c| c.is_alphabetic() || c == '_')
-            || after.is_some_and(|c| c.is_ascii_alphabetic() && before.is_some_and(char::is_alphabetic));
+            || after.is_some_and(|c| {
+                c.is_ascii_alphabetic() && before.is_some_and(char::is_alphabetic)
+            });
         if !in_word {
             let is_negative = matches!(before, Some('-' | '\u{2212}'))
                 && !trimmed[line_start..start - before.map_or(0, char::len_utf8)]
                     .ends_with(|c: char| c.is_alphanumeric());
-            let from = start - if is_negative { before.map_or(0, char::len_utf8) } else { 0 };
+            let from = start
+                - if is_negative {
+                    before.map_or(0, char::len_utf8)
+                } else {
+                    0
+                };
             let unit = after.filter(|c| *c == '%').map_or(0, char::len_utf8);
             return Some((from, end + unit));
         }
@@ -149,7 +160,12 @@ mod tests {
             assert!(is_prose(text), "{text}");
         }
         for text in [
-            "x + 1", r"12\text{ and }13", "5 apples", r"$1$ and $2$", "no solution", r"\frac12",
+            "x + 1",
+            r"12\text{ and }13",
+            "5 apples",
+            r"$1$ and $2$",
+            "no solution",
+            r"\frac12",
             r"$28$ %",
         ] {
             assert!(!is_prose(text), "{text}");

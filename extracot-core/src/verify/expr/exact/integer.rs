@@ -38,19 +38,21 @@ pub(super) fn call(
         }
         (Function::Min, [..]) => values.iter().min().cloned(),
         (Function::Max, [..]) => values.iter().max().cloned(),
-        (Function::Gcd, [first, rest @ ..]) => {
-            rest.iter().try_fold(integer(first)?, |a, b| {
-                Some(gcd(a, integer(b)?))
-            })
-            .map(whole)
-        }
+        (Function::Gcd, [first, rest @ ..]) => rest
+            .iter()
+            .try_fold(integer(first)?, |a, b| Some(gcd(a, integer(b)?)))
+            .map(whole),
         (Function::Lcm, [first, rest @ ..]) => rest
             .iter()
             .try_fold(integer(first)?, |a, b| {
                 let b = integer(b)?;
                 let product = (&a * &b).abs();
                 let divisor = gcd(a, b);
-                Some(if divisor.is_zero() { divisor } else { product / divisor })
+                Some(if divisor.is_zero() {
+                    divisor
+                } else {
+                    product / divisor
+                })
             })
             .map(whole),
         (Function::Mod, [a, m]) if m.is_positive() => {

@@ -53,7 +53,12 @@ fn identities_reduce_to_zero() {
     ] {
         assert_eq!(is_zero(text), Some(true), "{text}");
     }
-    for text in ["x-y", r"\sqrt{2}-\sqrt{3}", r"10^{40}+1-10^{40}", r"\pi-3.14159265358979"] {
+    for text in [
+        "x-y",
+        r"\sqrt{2}-\sqrt{3}",
+        r"10^{40}+1-10^{40}",
+        r"\pi-3.14159265358979",
+    ] {
         assert_eq!(is_zero(text), Some(false), "{text}");
     }
 }

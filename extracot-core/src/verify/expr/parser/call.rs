@@ -6,10 +6,47 @@ use crate::verify::expr::{Constant, Expr, Function};
 
 /// Commands for letters and other symbols without arguments.
 const SYMBOLS: [&str; 41] = [
-    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta",
-    "iota", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "varphi",
-    "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi",
-    "Omega", "ell", "hbar", "dots", "ldots", "cdots", "varnothing",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "varepsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "vartheta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "varphi",
+    "chi",
+    "psi",
+    "omega",
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lambda",
+    "Xi",
+    "Pi",
+    "Sigma",
+    "Phi",
+    "Psi",
+    "Omega",
+    "ell",
+    "hbar",
+    "dots",
+    "ldots",
+    "cdots",
+    "varnothing",
 ];
 
 /// Commands that mark what follows as another variable.
@@ -51,9 +88,7 @@ impl Parser {
                 let inner = self.term()?;
                 Some(Expr::Call(Function::Unknown(name.to_owned()), vec![inner]))
             }
-            _ if SYMBOLS.contains(&name) => {
-                self.with_marks(name.to_owned()).map(Expr::Variable)
-            }
+            _ if SYMBOLS.contains(&name) => self.with_marks(name.to_owned()).map(Expr::Variable),
             _ if ACCENTS.contains(&name) => {
                 let inner = self.argument()?;
                 Some(Expr::Call(Function::Unknown(name.to_owned()), vec![inner]))

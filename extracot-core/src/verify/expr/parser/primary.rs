@@ -51,7 +51,9 @@ impl Parser {
             let Expr::Number(base) = self.argument()? else {
                 return None;
             };
-            let base = base.is_integer().then(|| u32::try_from(base.numer()).ok())??;
+            let base = base
+                .is_integer()
+                .then(|| u32::try_from(base.numer()).ok())??;
             return in_base(&raw, base).map(Expr::Number);
         }
         let value = decimal(&raw)?;
@@ -157,7 +159,14 @@ impl Parser {
 
     /// The rows behind `\begin`.
     pub(super) fn matrix(&mut self) -> Option<Expr> {
-        const KINDS: [&str; 6] = ["matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "smallmatrix"];
+        const KINDS: [&str; 6] = [
+            "matrix",
+            "pmatrix",
+            "bmatrix",
+            "Bmatrix",
+            "array",
+            "smallmatrix",
+        ];
         let kind = self.environment()?;
         if !KINDS.contains(&kind.as_str()) {
             return None;

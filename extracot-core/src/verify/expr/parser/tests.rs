@@ -29,8 +29,14 @@ fn arguments_without_braces_are_one_character() {
     for text in [r"\frac12", r"\frac{1}2", r"\frac 1 2", r"\frac1{2}"] {
         assert_eq!(parse(text), Some(half.clone()), "{text}");
     }
-    assert_eq!(parse(r"\sqrt23"), Some(Expr::Product(vec![sqrt(num(2)), num(3)])));
-    assert_eq!(parse(r"\sqrt2x"), Some(Expr::Product(vec![sqrt(num(2)), var("x")])));
+    assert_eq!(
+        parse(r"\sqrt23"),
+        Some(Expr::Product(vec![sqrt(num(2)), num(3)]))
+    );
+    assert_eq!(
+        parse(r"\sqrt2x"),
+        Some(Expr::Product(vec![sqrt(num(2)), var("x")]))
+    );
     assert_eq!(parse("x^10"), Some(power(var("x"), num(10))));
 }
 
@@ -44,10 +50,7 @@ fn operators_bind_as_usual() {
     );
     assert_eq!(parse("2^3^2"), Some(power(num(2), power(num(3), num(2)))));
     assert_eq!(parse("-x^2"), Some(power(var("x"), num(2)).negated()));
-    assert_eq!(
-        parse("2*-3"),
-        Some(Expr::Product(vec![num(2), num(-3)]))
-    );
+    assert_eq!(parse("2*-3"), Some(Expr::Product(vec![num(2), num(-3)])));
     assert_eq!(parse("2 3"), None);
     assert_eq!(parse("2+"), None);
     assert_eq!(parse("(2"), None);
@@ -68,15 +71,15 @@ fn functions_take_what_follows() {
         parse(r"\sin^2(x)"),
         Some(power(call(Function::Sin, var("x")), num(2)))
     );
-    assert_eq!(parse(r"\sin^{-1} x"), Some(call(Function::Arcsin, var("x"))));
+    assert_eq!(
+        parse(r"\sin^{-1} x"),
+        Some(call(Function::Arcsin, var("x")))
+    );
     assert_eq!(
         parse(r"\log_2 8"),
         Some(Expr::Call(Function::LogBase, vec![num(8), num(2)]))
     );
-    assert_eq!(
-        parse("|x|"),
-        Some(call(Function::Abs, var("x")))
-    );
+    assert_eq!(parse("|x|"), Some(call(Function::Abs, var("x"))));
     assert_eq!(
         parse("f(x, y)"),
         Some(Expr::Call(
@@ -91,9 +94,15 @@ fn names_numbers_and_matrices_are_read() {
     assert_eq!(parse("x_{12}"), Some(var("x_12")));
     assert_eq!(parse(r"\theta"), Some(var("theta")));
     assert_eq!(parse("e"), Some(Expr::Constant(Constant::E)));
-    assert_eq!(parse(r"0.1\overline{6}"), Some(Expr::Number(BigRational::new(1.into(), 6.into()))));
+    assert_eq!(
+        parse(r"0.1\overline{6}"),
+        Some(Expr::Number(BigRational::new(1.into(), 6.into())))
+    );
     assert_eq!(parse("52_8"), Some(num(42)));
-    assert_eq!(parse(r"2\frac{1}{2}"), Some(Expr::Number(BigRational::new(5.into(), 2.into()))));
+    assert_eq!(
+        parse(r"2\frac{1}{2}"),
+        Some(Expr::Number(BigRational::new(5.into(), 2.into())))
+    );
     assert_eq!(
         parse(r"\begin{pmatrix} 1 & x \\ 0 & 2 \\ \end{pmatrix}"),
         Some(Expr::Matrix(vec![
