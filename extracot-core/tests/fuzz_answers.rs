@@ -3,6 +3,12 @@
 //! `EXTRACOT_FUZZ=100000 cargo test -p extracot-core --test fuzz_answers -- --nocapture` sets the number
 //! of strings.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, which may fail and print"
+)]
+
 use std::time::{Duration, Instant};
 
 use extracot_core::verify::{AnswerVerifier, MathVerifier, extract_answer};

@@ -3,6 +3,12 @@
 //! Reads the folder that `EXTRACOT_SHARED` names and says what it skips without it. `docs/answers.md`
 //! explains every disagreement that is listed here.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, which may fail and print"
+)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

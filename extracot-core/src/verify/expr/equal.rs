@@ -1,8 +1,7 @@
 //! Whether two formulas have one value: exactly if that can be told, else at several points.
 
-use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::ToPrimitive;
 
 use super::approx::Approx;
 use super::exact::Evaluator;
@@ -12,12 +11,12 @@ use super::polynomial::{Budget, Polynomial, Symbol};
 use super::{Constant, Expr, Function};
 
 /// Formulas with variables have to agree at this many points.
-const MIN_POINTS: usize = 3;
+pub(super) const MIN_POINTS: usize = 3;
 
 /// A bound on the work of one judgement.
 #[derive(Debug)]
 pub(in crate::verify) struct Work {
-    budget: Budget,
+    pub(super) budget: Budget,
     steps: u32,
 }
 
@@ -51,8 +50,8 @@ impl Equality {
 /// A formula with its values at the points, so that many comparisons are cheap.
 #[derive(Debug)]
 pub(in crate::verify) struct Formula {
-    expr: Expr,
-    kind: FormulaKind,
+    pub(super) expr: Expr,
+    pub(super) kind: FormulaKind,
 }
 
 /// What a formula comes to.
@@ -65,7 +64,7 @@ pub(in crate::verify) enum FormulaKind {
 /// Values at the points; one where there are no unknowns.
 #[derive(Debug)]
 pub(in crate::verify) struct Values {
-    natural: Vec<Option<Approx>>,
+    pub(super) natural: Vec<Option<Approx>>,
     /// With `\log` to the base 10, if there is a `\log`.
     decimal: Option<Vec<Option<Approx>>>,
     has_unknowns: bool,
@@ -291,70 +290,6 @@ fn is_independent(polynomial: &Polynomial) -> bool {
     radicands.dedup();
     let n_big = radicands.iter().filter(|r| r.bits() > 22).count();
     n_big <= 1
-}
-
-/// Whether `a = 0` and `b = 0` say the same, or `a < 0` and `b < 0` if the sign matters: whether one
-/// is a constant multiple of the other.
-pub(in crate::verify) fn differences_agree(
-    a: &Formula,
-    b: &Formula,
-    sign_matters: bool,
-    work: &mut Work,
-) -> bool {
-    if let Some(factor) = exact_multiple(&a.expr, &b.expr, sign_matters, &mut work.budget) {
-        return factor
-            .is_some_and(|factor| !factor.is_zero() && (!sign_matters || factor.is_positive()));
-    }
-    let (FormulaKind::Scalar(a), FormulaKind::Scalar(b)) = (&a.kind, &b.kind) else {
-        return false;
-    };
-    let mut ratio: Option<Approx> = None;
-    let mut n_agree = 0;
-    for (a, b) in a.natural.iter().zip(&b.natural) {
-        let (Some(a), Some(b)) = (a, b) else {
-            continue;
-        };
-        let Some(here) = a.over(*b).filter(|r| r.is_sharp() && r.value.norm() > 1e-9) else {
-            continue;
-        };
-        match &ratio {
-            None => ratio = Some(here),
-            Some(ratio) if !ratio.agrees(&here) => return false,
-            Some(_) => {}
-        }
-        n_agree += 1;
-    }
-    n_agree >= MIN_POINTS
-        && ratio.is_some_and(|ratio| ratio.is_real() && (!sign_matters || ratio.value.re > 0.0))
-}
-
-/// The factor between two formulas, after denominators are multiplied out; the outer `None` means that
-/// it could not be told.
-fn exact_multiple(
-    a: &Expr,
-    b: &Expr,
-    sign_matters: bool,
-    budget: &mut Budget,
-) -> Option<Option<BigRational>> {
-    let mut evaluator = Evaluator::new(budget);
-    let a = evaluator.evaluate(a)?;
-    let b = evaluator.evaluate(b)?;
-    let denominators = (a.denominator.as_rational(), b.denominator.as_rational());
-    let scale = match denominators {
-        (Some(a), Some(b)) => b / a,
-        // Of an inequality no denominator of unknown sign is multiplied out.
-        _ if sign_matters => return None,
-        _ => BigRational::from_integer(BigInt::one()),
-    };
-    if a.numerator.is_zero() || b.numerator.is_zero() {
-        return Some(None);
-    }
-    match a.numerator.multiple_of(&b.numerator) {
-        Some(factor) => Some(Some(factor * scale)),
-        // A factor such as a root is left to the points.
-        None if !a.numerator.is_free() || !b.numerator.is_free() => None,
-        None => Some(None),
-    }
 }
 
 #[cfg(test)]

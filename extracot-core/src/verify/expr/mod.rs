@@ -2,12 +2,14 @@
 //! numerically.
 
 mod approx;
+mod elementary;
 mod equal;
 mod exact;
 mod function;
 mod gamma;
 mod lexer;
 mod matrix;
+mod multiple;
 mod numeric;
 mod operand;
 mod parser;
@@ -17,8 +19,9 @@ mod radical;
 use num_bigint::BigInt;
 use num_rational::BigRational;
 
-pub(super) use equal::{Equality, Formula, FormulaKind, Work, differences_agree, formulas_equal};
+pub(super) use equal::{Equality, Formula, FormulaKind, Work, formulas_equal};
 pub(super) use function::Function;
+pub(super) use multiple::differences_agree;
 pub(super) use parser::parse;
 
 /// A formula.

@@ -6,7 +6,7 @@ use num_complex::Complex64;
 use num_traits::ToPrimitive;
 
 use super::approx::Approx;
-use super::gamma::{self, gamma};
+use super::elementary::{extreme, factorial, hash, ln, power, root, unary, unknown, whole};
 use super::{Constant, Expr, Function};
 
 /// Points at which formulas with variables are compared.
@@ -50,7 +50,7 @@ impl PointEvaluator {
     pub(super) fn evaluate(&mut self, expr: &Expr) -> Option<Approx> {
         self.steps = self.steps.checked_sub(1)?;
         match expr {
-            Expr::Number(value) => value.to_f64().and_then(|v| Approx::real(v).finite()),
+            Expr::Number(value) => value.to_f64().filter(|v| v.is_finite()).map(Approx::real),
             Expr::Variable(name) => Some(Approx::real(self.variable(name))),
             Expr::Constant(constant) => match constant {
                 Constant::Pi => Some(Approx::real(PI)),
@@ -194,171 +194,6 @@ fn sample(name: &str, point: usize) -> f64 {
         3..5 => 1.1 + 3.9 * fraction,
         5 => -0.2 - 1.7 * fraction,
         _ => 6.0 * fraction - 3.0,
-    }
-}
-
-/// A number from 0 to below 1 that a name and an index determine (FNV-1a, then a mix).
-fn hash(name: &str, index: usize) -> f64 {
-    let index = u8::try_from(index % 256).unwrap_or(0);
-    let bytes = name.bytes().chain([0xff, index]);
-    let mut state = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    state ^= state >> 33;
-    state = state.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    state ^= state >> 33;
-    // 53 bits fit a float exactly.
-    (state >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-fn power(base: Approx, exponent: Approx) -> Option<Approx> {
-    if base.value == Complex64::ZERO {
-        let is_zero = exponent.is_real() && exponent.value.re > 0.0;
-        return is_zero.then_some(Approx::real(0.0));
-    }
-    if let Some(exponent) = whole(exponent)
-        && exponent.abs() <= 64.0
-    {
-        let value = base.value.powi(exponent.to_i32()?);
-        let slope = exponent.abs() * value.norm() / base.value.norm();
-        return base.map(value, slope + f64::EPSILON * slope);
-    }
-    // base^exponent = exp(exponent ln base)
-    exp(ln(base)?.times(exponent)?)
-}
-
-fn root(x: Approx, degree: Approx) -> Option<Approx> {
-    let n = whole(degree).filter(|n| *n >= 1.0)?;
-    if x.value == Complex64::ZERO {
-        return Some(Approx::real(0.0));
-    }
-    let inverse = Approx::real(1.0 / n);
-    if n % 2.0 == 1.0 && x.is_real() && x.value.re < 0.0 {
-        let size = power(
-            Approx {
-                value: -x.value,
-                ..x
-            },
-            inverse,
-        )?;
-        return Some(Approx {
-            value: -size.value,
-            ..size
-        });
-    }
-    if n == 2.0 {
-        let value = x.real_if_close().value.sqrt();
-        return x.map(value, 0.5 / value.norm());
-    }
-    power(x.real_if_close(), inverse)
-}
-
-fn ln(x: Approx) -> Option<Approx> {
-    let size = x.value.norm();
-    if size <= 4.0 * x.error {
-        return None;
-    }
-    x.map(x.real_if_close().value.ln(), 1.0 / size)
-}
-
-fn exp(x: Approx) -> Option<Approx> {
-    let value = x.value.exp();
-    x.map(value, value.norm())
-}
-
-fn factorial(x: Approx) -> Option<Approx> {
-    let value = gamma(x.value);
-    // The slope of ln gamma grows like ln z, and like 1/z near the poles.
-    let slope = value.norm() * (1.0 + (x.value.norm() + 2.0).ln() + 2.0 / x.value.norm().max(0.1));
-    let series = value.norm() * gamma::RELATIVE_ERROR;
-    Approx::after(value, x.error * slope + series)
-}
-
-fn unary(function: &Function, x: Approx) -> Option<Approx> {
-    let z = x.value;
-    let recip = |v: Approx| Approx::real(1.0).over(v);
-    match function {
-        Function::Sin => x.map(z.sin(), z.cos().norm() + x.error),
-        Function::Cos => x.map(z.cos(), z.sin().norm() + x.error),
-        Function::Tan => unary(&Function::Sin, x)?.over(unary(&Function::Cos, x)?),
-        Function::Cot => unary(&Function::Cos, x)?.over(unary(&Function::Sin, x)?),
-        Function::Sec => recip(unary(&Function::Cos, x)?),
-        Function::Csc => recip(unary(&Function::Sin, x)?),
-        Function::Arcsin | Function::Arccos => {
-            let z = x.real_if_close().value;
-            let value = if *function == Function::Arcsin {
-                z.asin()
-            } else {
-                z.acos()
-            };
-            // Steep at the ends: the error there is the root of the argument's.
-            let slope = 1.0 / (1.0 - z * z).norm().sqrt().max(x.error.sqrt());
-            x.map(value, slope.min(1e8))
-        }
-        Function::Arctan => x.map(x.real_if_close().value.atan(), 1.0),
-        Function::Sinh => x.map(z.sinh(), z.cosh().norm()),
-        Function::Cosh => x.map(z.cosh(), z.sinh().norm()),
-        Function::Tanh => unary(&Function::Sinh, x)?.over(unary(&Function::Cosh, x)?),
-        Function::Ln => ln(x),
-        Function::Exp => exp(x),
-        Function::Abs => x.map(Complex64::from(z.norm()), 1.0),
-        Function::Factorial => factorial(x.plus(Approx::real(1.0))?),
-        Function::Floor | Function::Ceil => {
-            let down = *function == Function::Floor;
-            let value = if down { z.re.floor() } else { z.re.ceil() };
-            // Within the error of a step neither side is sure.
-            let is_sure = x.is_real() && (z.re - z.re.round()).abs() > 16.0 * x.error;
-            let is_step = x.error < 1e-9 && z.re == z.re.round();
-            (is_sure || is_step).then(|| Approx::real(value))
-        }
-        _ => None,
-    }
-}
-
-fn extreme(is_max: bool, values: &[Approx]) -> Option<Approx> {
-    values.iter().all(Approx::is_real).then(|| {
-        values.iter().copied().reduce(|a, b| {
-            let is_b = (b.value.re > a.value.re) == is_max;
-            if is_b { b } else { a }
-        })
-    })?
-}
-
-/// A smooth stand-in for a function of which only the name is known: equal arguments, equal values.
-fn unknown(name: &str, values: &[Approx]) -> Option<Approx> {
-    let mut total = Approx::real(hash(name, 0));
-    for (idx, value) in values.iter().enumerate() {
-        let phase = value
-            .times(Approx::real(0.5 + hash(name, 2 * idx + 1)))?
-            .plus(Approx::real(hash(name, 2 * idx + 2)))?;
-        let wave = unary(&Function::Sin, phase)?;
-        let slant = value.times(Approx::real(0.3 + hash(name, 2 * idx + 3)))?;
-        total = total.times(Approx::real(1.25))?.plus(wave)?.plus(slant)?;
-    }
-    Some(total)
-}
-
-/// The integer that a value is, up to its error.
-fn whole(x: Approx) -> Option<f64> {
-    let nearest = x.value.re.round();
-    let is_whole = x.is_real() && (x.value.re - nearest).abs() <= 4.0 * x.error + 1e-12;
-    (is_whole && nearest.abs() < 1e12).then_some(nearest)
-}
-
-impl Approx {
-    /// Without an imaginary part that is nothing but error: it would choose the side of a branch cut.
-    fn real_if_close(self) -> Self {
-        match self.is_real() {
-            true => Self {
-                value: Complex64::from(self.value.re),
-                ..self
-            },
-            false => self,
-        }
-    }
-
-    fn finite(self) -> Option<Self> {
-        self.value.is_finite().then_some(self)
     }
 }
 
