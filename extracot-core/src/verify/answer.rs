@@ -4,7 +4,7 @@ mod leaf;
 mod name;
 
 use super::canonical::canonical_text;
-use super::expr::{Formula, Work};
+use super::expr::{Formula, Work, parse};
 use super::normalize::DEGREE;
 use super::number::{MAX_NUMBER_BYTES, Number, read_number};
 use super::relation::Relation;
@@ -157,7 +157,8 @@ impl<'a> Reader<'a> {
             .collect();
         if let Some((name, value)) = name::assignment(&sides, &ops) {
             let value = self.read(value);
-            let is_open = value.formula().is_some_and(|f| f.expr().has_unknowns());
+            let is_product = parse(sides[0]).is_some_and(|left| left.as_variable().is_none());
+            let is_open = is_product || value.formula().is_some_and(|f| f.expr().has_unknowns());
             let equation = (is_open && ops == [Op::Equal])
                 .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
             return match name {

@@ -46,6 +46,10 @@ pub(super) fn simplify(text: &str) -> String {
                 out.push(',');
                 3
             }
+            '.' if rest.starts_with("...") => {
+                out.push_str(r"\dots ");
+                3
+            }
             '<' | '>' if rest[1..].starts_with('=') => {
                 out.push_str(if c == '<' { r"\leq " } else { r"\geq " });
                 2
@@ -171,6 +175,7 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
         "gt" => ">",
         "lbrace" => r"\{",
         "rbrace" => r"\}",
+        "ldots" | "cdots" | "dotsc" => r"\dots ",
         "emptyset" => r"\varnothing",
         "dbinom" | "tbinom" => r"\binom",
         "lvert" | "rvert" | "vert" | "mid" => "|",
@@ -210,6 +215,7 @@ fn simplify_char(c: char, out: &mut String) {
         '\u{be}' => out.push_str(" 3/4"),
         '\u{2153}' => out.push_str(" 1/3"),
         '\u{2154}' => out.push_str(" 2/3"),
+        '\u{2026}' => out.push_str(r"\dots "),
         '\u{2248}' => out.push_str(r"\approx "),
         '\u{2260}' => out.push_str(r"\ne "),
         '\u{b1}' => out.push_str(r"\pm "),

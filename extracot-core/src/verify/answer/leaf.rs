@@ -16,6 +16,9 @@ impl Reader<'_> {
                 ..self.read(&value.to_string())
             };
         }
+        if simple == r"\varnothing" {
+            return Answer::of(simple, Kind::Set(Vec::new()));
+        }
         let formula = parse(simple)
             .or_else(|| without_currency_and_unit(simple))
             .and_then(|expr| Formula::new(expr, self.work));

@@ -156,6 +156,11 @@ pub(super) fn whole(x: Approx) -> Option<f64> {
 }
 
 impl Approx {
+    /// Whether it is a real number below zero.
+    pub(super) fn is_negative(&self) -> bool {
+        self.is_real() && self.value.re < 0.0
+    }
+
     /// Without an imaginary part that is nothing but error: it would choose the side of a branch cut.
     pub(super) fn real_if_close(self) -> Self {
         match self.is_real() {

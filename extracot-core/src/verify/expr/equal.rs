@@ -68,6 +68,8 @@ pub(in crate::verify) struct Values {
     /// With `\log` to the base 10, if there is a `\log`.
     decimal: Option<Vec<Option<Approx>>>,
     has_unknowns: bool,
+    /// Points at which the formula is not real all through.
+    left_reals: Vec<bool>,
     /// Whether complex values are meant.
     is_complex: bool,
 }
@@ -97,6 +99,7 @@ impl Formula {
                 natural: vec![value_at],
                 decimal: None,
                 has_unknowns: false,
+                left_reals: Vec::new(),
                 is_complex: false,
             }),
         }
@@ -139,20 +142,25 @@ impl Values {
     fn new(expr: &Expr, work: &mut Work) -> Self {
         let has_unknowns = expr.has_unknowns();
         let n_points = if has_unknowns { N_POINTS } else { 1 };
+        let mut left_reals = vec![false; n_points];
         let mut at_points = |log| {
-            let mut value = |point| {
+            let mut value = |point: usize| {
                 let mut evaluator = PointEvaluator::new(point, log, work.steps);
                 let value = evaluator.evaluate(expr);
                 work.steps = evaluator.steps_left();
+                left_reals[point] |= evaluator.left_reals();
                 value
             };
             (0..n_points).map(&mut value).collect::<Vec<_>>()
         };
         let has_log = expr.any(&|part| matches!(part, Expr::Call(Function::Log, _)));
+        let natural = at_points(LogReading::Natural);
+        let decimal = has_log.then(|| at_points(LogReading::Decimal));
         Self {
-            natural: at_points(LogReading::Natural),
-            decimal: has_log.then(|| at_points(LogReading::Decimal)),
+            natural,
+            decimal,
             has_unknowns,
+            left_reals,
             is_complex: expr.any(&|part| *part == Expr::Constant(Constant::I)),
         }
     }
@@ -165,7 +173,7 @@ impl Values {
     }
 }
 
-/// Compares an answer with the gold one, which decides where both have to be defined.
+/// Compares an answer with the gold one.
 pub(in crate::verify) fn formulas_equal(
     answer: &Formula,
     gold: &Formula,
@@ -233,7 +241,9 @@ fn compare_values(answer: &Values, gold: &Values, log: LogReading) -> Equality {
         // A number has one value, at any point.
         values.get(point).or(values.first()).copied().flatten()
     };
-    // A gold answer that is real somewhere is meant where it is real.
+    // Answers without an imaginary unit are meant where they are real.
+    let is_real =
+        |values: &Values, point: usize| !values.left_reals.get(point).copied().unwrap_or(false);
     let count = |only_real: bool| {
         let mut n_agree = 0;
         for point in 0..n_points {
@@ -246,7 +256,7 @@ fn compare_values(answer: &Values, gold: &Values, log: LogReading) -> Equality {
                     continue;
                 }
             }
-            if only_real && !b.is_real() {
+            if only_real && !(is_real(answer, point) && is_real(gold, point)) {
                 continue;
             }
             if !a.agrees(&b) {
@@ -257,7 +267,7 @@ fn compare_values(answer: &Values, gold: &Values, log: LogReading) -> Equality {
         Some(n_agree)
     };
     let needed = if has_unknowns { MIN_POINTS } else { 1 };
-    let only_real = has_unknowns && !gold.is_complex;
+    let only_real = has_unknowns && !gold.is_complex && !answer.is_complex;
     let n_agree = match count(only_real) {
         Some(n) if n < needed && only_real => count(false),
         counted => counted,

@@ -29,6 +29,8 @@ pub(super) struct PointEvaluator {
     bound: Vec<(String, f64)>,
     /// Steps that are left.
     steps: u32,
+    /// Whether a root, logarithm or power of a negative number led out of the real numbers.
+    left_reals: bool,
 }
 
 impl PointEvaluator {
@@ -38,12 +40,18 @@ impl PointEvaluator {
             log,
             bound: Vec::new(),
             steps,
+            left_reals: false,
         }
     }
 
     /// Steps that were not used.
     pub(super) fn steps_left(&self) -> u32 {
         self.steps
+    }
+
+    /// Whether some part of the formula is not real though its operands are.
+    pub(super) fn left_reals(&self) -> bool {
+        self.left_reals
     }
 
     /// The value; `None` if it is undefined, overflows, or takes too many steps.
@@ -96,7 +104,9 @@ impl PointEvaluator {
                         size
                     });
                 }
-                power(base, self.evaluate(exponent)?)
+                let exponent = self.evaluate(exponent)?;
+                self.left_reals |= base.is_negative() && whole(exponent).is_none();
+                power(base, exponent)
             }
             Expr::Call(function, arguments) => self.call(function, arguments),
             Expr::Matrix(_) => None,
@@ -120,6 +130,12 @@ impl PointEvaluator {
             .iter()
             .map(|argument| self.evaluate(argument))
             .collect::<Option<Vec<_>>>()?;
+        self.left_reals |= match (function, values.as_slice()) {
+            (Function::Root, [x, n]) => x.is_negative() && whole(*n).is_none_or(|n| n % 2.0 == 0.0),
+            (Function::Ln | Function::Log | Function::LogBase, [x, ..]) => x.is_negative(),
+            (Function::Arcsin | Function::Arccos, [x]) => x.value.norm() > 1.0,
+            _ => false,
+        };
         match (function, values.as_slice()) {
             (Function::Unknown(name), values) => unknown(name, values),
             (Function::Min | Function::Max, values) => extreme(*function == Function::Max, values),

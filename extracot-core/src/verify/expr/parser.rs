@@ -27,7 +27,7 @@ pub(in crate::verify) fn parse(simple: &str) -> Option<Expr> {
         n_wraps: 0,
         open_bars: 0,
     };
-    let expr = parser.sum()?;
+    let expr = parser.content()?;
     (parser.at == parser.tokens.len()).then_some(expr)
 }
 
@@ -167,6 +167,7 @@ impl Parser {
                     | "ast"
                     | "div"
                     | "bmod"
+                    | "choose"
                     | "mod"
                     | "end"
                     | "rfloor"
@@ -241,12 +242,22 @@ impl Parser {
         self.deeper(Self::primary)
     }
 
+    /// What a group or the whole text holds: a sum, or two with `\choose` between.
+    fn content(&mut self) -> Option<Expr> {
+        let above = self.sum()?;
+        if self.eat_name(&["choose"]) {
+            let below = self.sum()?;
+            return Some(Expr::Call(super::Function::Binomial, vec![above, below]));
+        }
+        Some(above)
+    }
+
     /// `(..)`, `[..]` or `{..}`; round and square ones may close each other.
     fn group(&mut self) -> Option<Expr> {
         let is_brace = self.next_is('{');
         self.at += 1;
         let bars = std::mem::take(&mut self.open_bars);
-        let inner = self.sum()?;
+        let inner = self.content()?;
         self.open_bars = bars;
         let is_closed = match is_brace {
             true => self.eat('}'),
