@@ -18,7 +18,7 @@ use rand::{Rng, RngExt};
 const TABLE: &str = include_str!("../src/verify/cases.tsv");
 const N_THREADS: usize = 4;
 /// Strings, unless the environment says how many.
-const N_STRINGS: usize = 4_000;
+const N_STRINGS: usize = 8_000;
 /// Far above what is measured, since machines that run tests are shared.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -247,7 +247,37 @@ fn deep_and_long_input_ends_in_a_verdict() {
         deep("(", ")", 10_000),
         "9".repeat(4_000),
     ];
+    // Lists in opposite order, whose parts are compared each with each.
+    let mut pairs = Vec::new();
+    for part in [
+        "x < N",
+        "(N, 1N)",
+        "N/7",
+        "\\sqrt{N}",
+        "x+N",
+        "y = Nx",
+        "\\sin N",
+        "(0,N) \\cup (N,2N)",
+        "w N",
+        "\\{N, x\\}",
+        "x \\ne N",
+    ] {
+        let part = |n: usize| part.replace('N', &n.to_string());
+        let n_parts = (3_900 / (part(100).len() + 2)).min(300);
+        let up: Vec<String> = (0..n_parts).map(part).collect();
+        let down: Vec<String> = (0..n_parts).rev().map(part).collect();
+        let wrong: Vec<String> = (1..=n_parts).rev().map(part).collect();
+        pairs.push((up.join("; "), down.join("; ")));
+        pairs.push((up.join("; "), wrong.join("; ")));
+    }
     let mut worst = (Duration::ZERO, String::new());
+    for (answer, gold) in &pairs {
+        let duration = judge(answer, gold);
+        eprintln!("{duration:?} {}", &answer[..20]);
+        if duration > worst.0 {
+            worst = (duration, answer[..40].to_owned());
+        }
+    }
     for input in &inputs {
         for gold in golds.iter().chain([input]) {
             let duration = judge(input, gold);

@@ -4,21 +4,33 @@ use super::{MathVerifier, Verdict};
 
 const TABLE: &str = include_str!("cases.tsv");
 
-fn cases() -> Vec<[&'static str; 4]> {
+fn cases() -> Vec<[String; 4]> {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
     rows.map(|row| {
-        let fields: Vec<&str> = row.split('\t').collect();
+        let fields: Vec<String> = row.split('\t').map(with_characters).collect();
         fields.try_into().unwrap()
     })
     .collect()
+}
+
+/// Puts the characters in that `<U+221A>` and the like stand for.
+fn with_characters(field: &str) -> String {
+    let mut parts = field.split("<U+");
+    let mut text = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_once('>').unwrap();
+        text.push(char::from_u32(u32::from_str_radix(code, 16).unwrap()).unwrap());
+        text.push_str(rest);
+    }
+    text
 }
 
 #[test]
 fn every_case_is_judged_as_expected() {
     let mut misses = Vec::new();
     for [category, expected, gold, answer] in cases() {
-        let judgement = MathVerifier.explain(answer, gold);
-        let wanted = match expected {
+        let judgement = MathVerifier.explain(&answer, &gold);
+        let wanted = match expected.as_str() {
             "true" => Verdict::Correct,
             _ => Verdict::Incorrect,
         };
@@ -37,7 +49,7 @@ fn the_table_is_large_and_even() {
     let n_negative = cases.iter().filter(|case| case[1] == "false").count();
     assert!(cases.len() >= 300, "{}", cases.len());
     assert!(n_negative * 3 >= cases.len());
-    let mut keys: Vec<_> = cases.iter().map(|case| (case[2], case[3])).collect();
+    let mut keys: Vec<_> = cases.iter().map(|case| (&case[2], &case[3])).collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), cases.len(), "a pair stands twice");
@@ -60,7 +72,7 @@ fn false_positives_are_none_either_way_round() {
         let is_one_way = ONE_WAY.contains(&format!("{gold} | {answer}").as_str())
             || ONE_WAY.contains(&format!("{answer} | {gold}").as_str());
         if expected == "false" && !is_open && !is_one_way {
-            let judgement = MathVerifier.explain(gold, answer);
+            let judgement = MathVerifier.explain(&gold, &answer);
             assert!(
                 !judgement.verdict.is_correct(),
                 "{answer} | {gold}: {judgement:?}"
@@ -77,11 +89,11 @@ fn every_answer_equals_itself_and_not_itself_plus_one() {
             continue;
         }
         assert_eq!(
-            MathVerifier.verify_answer(gold, gold),
+            MathVerifier.verify_answer(&gold, &gold),
             Verdict::Correct,
             "{gold}"
         );
-        let judgement = MathVerifier.explain(&format!("1 + ({gold})"), gold);
+        let judgement = MathVerifier.explain(&format!("1 + ({gold})"), &gold);
         assert!(!judgement.verdict.is_correct(), "{gold}: {judgement:?}");
     }
 }

@@ -24,7 +24,7 @@ use super::{AnswerVerifier, Verdict};
 ///
 /// Where forms differ, the gold answer decides. A gold answer may be a whole solution with a box, a
 /// `####` line or a final answer. One that is empty, longer than 4096 bytes, has unbalanced braces or
-/// no value is [`Verdict::Undecided`]: nothing can be said about answers to it.
+/// no value that could be computed is [`Verdict::Undecided`]: nothing can be said about answers to it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MathVerifier;
 
@@ -184,9 +184,7 @@ impl Judge {
         match outcome {
             Outcome::Equal(how) | Outcome::Different(how) => judgement(Verdict::Incorrect, how),
             Outcome::Unknown => judgement(
-                Verdict::Undecided(
-                    "the gold answer has no value that could be computed".to_owned(),
-                ),
+                Verdict::Undecided("the gold answer is beyond what can be computed".to_owned()),
                 Method::None,
             ),
         }

@@ -50,6 +50,10 @@ fn a_rounded_decimal_has_six_digits_and_ends_within_a_step() {
 fn long_lists_are_not_paired() {
     let list = |n: usize| (0..n).map(|k| k.to_string()).collect::<Vec<_>>();
     let turned = |n: usize| list(n).into_iter().rev().collect::<Vec<_>>().join(", ");
-    assert!(method(&turned(300), &list(300).join(", ")).is_equal());
-    assert!(!method(&turned(301), &list(301).join(", ")).is_equal());
+    assert!(method(&turned(120), &list(120).join(", ")).is_equal());
+    assert_eq!(
+        method(&turned(121), &list(121).join(", ")),
+        Outcome::Unknown
+    );
+    assert!(!method(&turned(121), "1, 2").is_equal());
 }

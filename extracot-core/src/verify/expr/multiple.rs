@@ -19,12 +19,51 @@ pub(in crate::verify) fn differences_agree(
     sign_matters: bool,
     work: &mut Work,
 ) -> bool {
-    if let Some(factor) = exact_multiple(&a.expr, &b.expr, sign_matters, &mut work.budget) {
-        return factor
-            .is_some_and(|factor| !factor.is_zero() && (!sign_matters || factor.is_positive()));
-    }
-    let (FormulaKind::Scalar(a), FormulaKind::Scalar(b)) = (&a.kind, &b.kind) else {
+    let at_points = ratio_at_points(a, b);
+    // The ratio of `y - 3/x` and `xy - 3` varies though they vanish together.
+    let has_denominator = !sign_matters && (divides(&a.expr) || divides(&b.expr));
+    if at_points == RatioAtPoints::Varies && !has_denominator {
         return false;
+    }
+    let has_sign = |is_positive: bool| !sign_matters || is_positive;
+    match exact_multiple(&a.expr, &b.expr, sign_matters, &mut work.budget) {
+        Some(factor) => {
+            factor.is_some_and(|factor| !factor.is_zero() && has_sign(factor.is_positive()))
+        }
+        None => {
+            matches!(at_points, RatioAtPoints::Constant { is_positive } if has_sign(is_positive))
+        }
+    }
+}
+
+/// Whether something with a variable may be a denominator.
+fn divides(expr: &Expr) -> bool {
+    expr.any(&|part| match part {
+        Expr::Quotient(_, divisor) => divisor.has_unknowns(),
+        Expr::Power(base, exponent) => base.has_unknowns() && !is_natural(exponent),
+        _ => false,
+    })
+}
+
+fn is_natural(exponent: &Expr) -> bool {
+    matches!(exponent, Expr::Number(value) if value.is_integer() && !value.is_negative())
+}
+
+/// What the values at the points say of the ratio of two formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RatioAtPoints {
+    /// Real and the same at enough points.
+    Constant {
+        is_positive: bool,
+    },
+    Varies,
+    /// Too few points tell.
+    Unknown,
+}
+
+fn ratio_at_points(a: &Formula, b: &Formula) -> RatioAtPoints {
+    let (FormulaKind::Scalar(a), FormulaKind::Scalar(b)) = (&a.kind, &b.kind) else {
+        return RatioAtPoints::Unknown;
     };
     let mut ratio: Option<Approx> = None;
     let mut n_agree = 0;
@@ -37,13 +76,17 @@ pub(in crate::verify) fn differences_agree(
         };
         match &ratio {
             None => ratio = Some(here),
-            Some(ratio) if !ratio.agrees(&here) => return false,
+            Some(ratio) if !ratio.agrees(&here) => return RatioAtPoints::Varies,
             Some(_) => {}
         }
         n_agree += 1;
     }
-    n_agree >= MIN_POINTS
-        && ratio.is_some_and(|ratio| ratio.is_real() && (!sign_matters || ratio.value.re > 0.0))
+    match ratio {
+        Some(ratio) if n_agree >= MIN_POINTS && ratio.is_real() => RatioAtPoints::Constant {
+            is_positive: ratio.value.re > 0.0,
+        },
+        _ => RatioAtPoints::Unknown,
+    }
 }
 
 /// The factor between two formulas, after denominators are multiplied out; the outer `None` means that

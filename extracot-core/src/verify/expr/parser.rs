@@ -178,7 +178,7 @@ impl Parser {
         }
     }
 
-    /// A primary with what stands behind it: `x^2`, `5!`, `30°`.
+    /// A primary with what stands behind it: `x^2`, `5!`, a degree sign.
     fn power(&mut self) -> Option<Expr> {
         let mut base = self.primary()?;
         loop {
