@@ -133,7 +133,7 @@ fn judge(answer: &str, gold: &str) -> Duration {
         let (again, next) = timed();
         assert_eq!(verdict, again, "{answer} | {gold}");
         duration = duration.min(next);
-        if duration < Duration::from_millis(2) {
+        if duration < Duration::from_millis(8) {
             break;
         }
     }
@@ -263,17 +263,18 @@ fn deep_and_long_input_ends_in_a_verdict() {
         "x \\ne N",
     ] {
         let part = |n: usize| part.replace('N', &n.to_string());
-        let n_parts = (3_900 / (part(100).len() + 2)).min(300);
-        let up: Vec<String> = (0..n_parts).map(part).collect();
-        let down: Vec<String> = (0..n_parts).rev().map(part).collect();
-        let wrong: Vec<String> = (1..=n_parts).rev().map(part).collect();
-        pairs.push((up.join("; "), down.join("; ")));
-        pairs.push((up.join("; "), wrong.join("; ")));
+        for most in [120, 300] {
+            let n_parts = (3_900 / (part(100).len() + 2)).min(most);
+            let up: Vec<String> = (0..n_parts).map(part).collect();
+            let down: Vec<String> = (0..n_parts).rev().map(part).collect();
+            let wrong: Vec<String> = (1..=n_parts).rev().map(part).collect();
+            pairs.push((up.join("; "), down.join("; ")));
+            pairs.push((up.join("; "), wrong.join("; ")));
+        }
     }
     let mut worst = (Duration::ZERO, String::new());
     for (answer, gold) in &pairs {
         let duration = judge(answer, gold);
-        eprintln!("{duration:?} {}", &answer[..20]);
         if duration > worst.0 {
             worst = (duration, answer[..40].to_owned());
         }

@@ -95,8 +95,8 @@ fn formulas(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// The last number of the last line with its sign, currency and unit sign; digits within a word are
-/// none.
+/// The last number of the last line with its sign and percent sign. Digits within a word are none, and
+/// if the last one is part of a formula that nothing marks, as the 2 of `n/(n+2)`, there is none.
 fn last_number(text: &str) -> Option<(usize, usize)> {
     let trimmed = text.trim_end();
     let line_start = trimmed.rfind('\n').map_or(0, |at| at + 1);
@@ -117,27 +117,36 @@ fn last_number(text: &str) -> Option<(usize, usize)> {
         {
             start += 1;
         }
-        let before = trimmed[line_start..start].chars().next_back();
-        let after = trimmed[end..].chars().next();
-        let in_word = before.is_some_and(|c| c.is_alphabetic() || c == '_')
-            || after.is_some_and(|c| {
-                c.is_ascii_alphabetic() && before.is_some_and(char::is_alphabetic)
-            });
-        if !in_word {
-            let is_negative = matches!(before, Some('-' | '\u{2212}'))
-                && !trimmed[line_start..start - before.map_or(0, char::len_utf8)]
-                    .ends_with(|c: char| c.is_alphanumeric());
-            let from = start
-                - if is_negative {
-                    before.map_or(0, char::len_utf8)
-                } else {
-                    0
-                };
-            let unit = after.filter(|c| *c == '%').map_or(0, char::len_utf8);
-            return Some((from, end + unit));
+        let line = &trimmed[line_start..start];
+        let sign = line
+            .chars()
+            .next_back()
+            .filter(|c| "-\u{2212}".contains(*c));
+        let unsigned = &line[..line.len() - sign.map_or(0, char::len_utf8)];
+        if !unsigned.ends_with(|c: char| c.is_alphabetic() || c == '_') {
+            let rest = &trimmed[end..];
+            let stands_alone = stands_alone(unsigned, rest);
+            let unit = usize::from(rest.starts_with('%'));
+            return stands_alone.then_some((line_start + unsigned.len(), end + unit));
         }
         end = start;
     }
+}
+
+/// Whether neither side of a number is part of a formula.
+fn stands_alone(before: &str, after: &str) -> bool {
+    // `<<2*3=6>>6` is how GSM8K notes a calculation.
+    let is_open = before.is_empty()
+        || before.ends_with(">>")
+        || before
+            .ends_with(|c: char| c.is_whitespace() || "$\u{20ac}\u{a3}\u{a5}\"'*:=~".contains(c));
+    let is_closed = after.is_empty()
+        || after.starts_with(|c: char| {
+            c.is_whitespace()
+                || c.is_alphabetic()
+                || ".,;:!?%$*\"'\u{20ac}\u{a3}\u{a5}\u{b0}".contains(c)
+        });
+    is_open && is_closed
 }
 
 fn is_number_byte(bytes: &[u8], at: usize) -> bool {
@@ -179,7 +188,10 @@ mod tests {
             ("with $d$ there are 12 of them. I hope", Some("12")),
             ("it's 1,000.99m", Some("1,000.99")),
             ("it is -5", Some("-5")),
-            ("it is 3-5", Some("5")),
+            ("it is 3-5", None),
+            ("it is n/(n+2) for even n", None),
+            ("6 * 7 = <<6*7=42>>42 eggs", Some("42")),
+            ("12 of H2O", Some("12")),
             ("about .4 or 40%", Some("40%")),
             ("AZYUK2A", None),
             ("Answer \\( \n 9 \n \\)", None),
