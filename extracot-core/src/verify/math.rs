@@ -25,6 +25,16 @@ use super::{AnswerVerifier, Verdict};
 /// Where forms differ, the gold answer decides. A gold answer may be a whole solution with a box, a
 /// `####` line or a final answer. One that is empty, longer than 4096 bytes, has unbalanced braces or
 /// no value that could be computed is [`Verdict::Undecided`]: nothing can be said about answers to it.
+///
+/// # Examples
+///
+/// ```
+/// use extracot_core::verify::{MathVerifier, Method};
+/// let judgement = MathVerifier.explain(r"\sqrt{8}", r"2\sqrt{2}");
+/// assert!(judgement.verdict.is_correct());
+/// assert_eq!(judgement.how, Method::Algebra);
+/// assert!(!MathVerifier.verify_answer("1, 2", "1, 2, 3").is_correct());
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MathVerifier;
 

@@ -127,11 +127,12 @@ impl Formula {
         }
     }
 
-    /// Whether it has a value at some point.
+    /// Whether it has a value at some point that is precise enough to compare.
     pub(in crate::verify) fn is_defined(&self) -> bool {
         match &self.kind {
             FormulaKind::Scalar(values) => {
-                self.expr.infinity_sign().is_some() || values.natural.iter().any(Option::is_some)
+                let is_sharp = |value: &Option<Approx>| value.is_some_and(|v| v.is_sharp());
+                self.expr.infinity_sign().is_some() || values.natural.iter().any(is_sharp)
             }
             FormulaKind::Matrix(rows) => rows.iter().flatten().all(Self::is_defined),
         }
