@@ -105,7 +105,8 @@ impl Judge {
         let mut work = Work::new();
         let mut reader = Reader::new(&mut work);
         let gold = reader.read(&simple);
-        let comma = with_decimal_comma(&simple).map(|simple| reader.read(&simple));
+        let comma =
+            with_decimal_comma(&simple, MIN_COMMA_DECIMALS).map(|simple| reader.read(&simple));
         let radians = reader.radians(&simple);
         Ok(Self {
             gold,
@@ -174,7 +175,7 @@ impl Judge {
             let comma = self
                 .gold
                 .n_decimals
-                .and_then(|_| with_decimal_comma(&simple))?;
+                .and_then(|_| with_decimal_comma(&simple, 1))?;
             Some(reader.read(&comma))
         });
         let outcome = compare(&read, &self.gold, &mut self.work);
@@ -252,12 +253,17 @@ fn opened_box(gold: &str) -> Option<&str> {
         .filter(|inner| !inner.is_empty())
 }
 
-/// `1,22` as `1.22`: one comma without a blank, and no group of three digits.
-fn with_decimal_comma(simple: &str) -> Option<String> {
+/// A gold answer such as `1,2` is rather a list of two digits.
+const MIN_COMMA_DECIMALS: usize = 2;
+
+/// `1,22` as `1.22`: one comma without a blank, at least so many digits behind it, and no group of three.
+fn with_decimal_comma(simple: &str, least: usize) -> Option<String> {
     let (whole, part) = simple.split_once(',')?;
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let is_decimal =
-        are_digits(whole.trim_start_matches('-')) && are_digits(part) && part.len() != 3;
+    let is_decimal = are_digits(whole.trim_start_matches('-'))
+        && are_digits(part)
+        && part.len() >= least
+        && part.len() != 3;
     is_decimal.then(|| format!("{whole}.{part}"))
 }
 
