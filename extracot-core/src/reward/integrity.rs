@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Response;
-use crate::verify::{ExtractionRule, extract_answer};
+use crate::verify::extract::last_box_span;
 
 /// A rule of sound completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +34,7 @@ pub fn violated_rules(response: &Response) -> Vec<IntegrityRule> {
         .filter(|rule| match rule {
             IntegrityRule::Repetition => repeats(&response.think),
             IntegrityRule::CutFormula => has_cut_formula(&response.think),
-            IntegrityRule::MissingBox => !extract_answer(&response.visible)
-                .is_some_and(|answer| answer.rule == ExtractionRule::Boxed),
+            IntegrityRule::MissingBox => last_box_span(&response.visible).is_none(),
         })
         .collect()
 }

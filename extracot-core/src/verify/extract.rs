@@ -1,19 +1,32 @@
-//! Finds the answer in the visible part of a response.
+//! Finds the answer in a response, or in the visible part of one.
 
-use std::ops::Range;
+mod boxes;
+mod phrase;
+mod prose;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use boxes::box_chain;
+pub(crate) use boxes::last_box_span;
+use phrase::{final_answer, phrase_answer};
+pub(super) use prose::{is_prose, last_value};
+
+use crate::prompt::{THINK_CLOSE, THINK_OPEN};
 
 /// How an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtractionRule {
+    /// `Final answer: ..` or `the final answer is ..`, with a value of its own behind the last box.
+    FinalAnswer,
     /// The last closed, non-empty `\boxed{..}` or `\fbox{..}`.
     Boxed,
     /// The last non-blank line is `#### answer`, as in GSM8K.
     HashLine,
     /// The last `answer is ..` or `answer: ..`, up to the end of the sentence.
     Phrase,
+    /// The last non-blank line is the letter of an option, such as `(B)`.
+    OptionLine,
 }
 
 /// An answer and the rule that found it.
@@ -25,125 +38,79 @@ pub struct Extracted<'a> {
     pub rule: ExtractionRule,
 }
 
+/// The answer that a whole response gives.
+///
+/// What stands between think tags is no answer: only the text behind the last `</think>` is looked at,
+/// and a response that opens its think text and never closes it has none. For a visible text alone
+/// this is [`extract_visible`].
+///
+/// # Examples
+///
+/// ```
+/// use extracot_core::verify::extract_answer;
+/// let found = extract_answer(r"<think>\boxed{1}</think> So it is \boxed{2}.");
+/// assert_eq!(found.map(|found| found.text), Some("2"));
+/// assert_eq!(extract_answer(r"<think>\boxed{1}"), None);
+/// ```
+pub fn extract_answer(response: &str) -> Option<Extracted<'_>> {
+    extract_visible(visible_part(response))
+}
+
+/// What follows the think text; nothing if that is not closed.
+pub(super) fn visible_part(response: &str) -> &str {
+    let visible = match response.rfind(THINK_CLOSE) {
+        Some(at) => &response[at + THINK_CLOSE.len()..],
+        None => response,
+    };
+    if visible.contains(THINK_OPEN) {
+        ""
+    } else {
+        visible
+    }
+}
+
 /// The answer that a visible text gives, by the first [`ExtractionRule`] that finds one.
 ///
 /// `None` means that there is no answer. Takes time and memory linear in the text.
-pub fn extract_answer(visible: &str) -> Option<Extracted<'_>> {
-    extract_marked(visible).or_else(|| {
-        phrase_answer(visible).map(|text| Extracted {
-            text,
-            rule: ExtractionRule::Phrase,
-        })
-    })
+pub fn extract_visible(visible: &str) -> Option<Extracted<'_>> {
+    let by = |rule| move |text| Extracted { text, rule };
+    extract_marked(visible)
+        .or_else(|| phrase_answer(visible).map(by(ExtractionRule::Phrase)))
+        .or_else(|| option_line(visible).map(by(ExtractionRule::OptionLine)))
 }
 
-/// An answer that carries a marker: a box, or a GSM8K line.
+/// An answer that carries a marker: a box, a GSM8K line, or the words `final answer` behind them.
 pub(super) fn extract_marked(text: &str) -> Option<Extracted<'_>> {
-    last_box(text)
-        .map(|text| Extracted {
-            text,
-            rule: ExtractionRule::Boxed,
-        })
-        .or_else(|| {
-            hash_line(text).map(|text| Extracted {
-                text,
-                rule: ExtractionRule::HashLine,
-            })
-        })
-}
-
-fn last_box(text: &str) -> Option<&str> {
-    last_box_span(text).map(|span| text[span].trim())
-}
-
-/// Content of the one that opens last of the closed boxes that hold something.
-pub(crate) fn last_box_span(text: &str) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    // For each open brace: where its content starts if it belongs to a box.
-    let mut open: Vec<Option<usize>> = Vec::new();
-    let mut best: Option<(usize, usize)> = None;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => {
-                if let Some(brace) = box_brace(bytes, at) {
-                    open.push(Some(brace + 1));
-                    at = brace + 1;
-                } else if box_brace(bytes, at + 1).is_some() {
-                    // `\\boxed{..}`: a doubly escaped box, or one after a line break.
-                    at += 1;
-                } else {
-                    at += 2;
-                }
-                continue;
-            }
-            b'{' => open.push(None),
-            b'}' => {
-                if let Some(Some(start)) = open.pop()
-                    && !text[start..at].trim().is_empty()
-                    && best.is_none_or(|(best_start, _)| start > best_start)
-                {
-                    best = Some((start, at));
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+    let by = |rule| move |text| Extracted { text, rule };
+    if let Some(span) = last_box_span(text) {
+        let behind = final_answer(&text[span.end..]).map(by(ExtractionRule::FinalAnswer));
+        return behind.or_else(|| Some(by(ExtractionRule::Boxed)(text[span].trim())));
     }
-    best.map(|(start, end)| start..end)
+    hash_line(text)
+        .map(by(ExtractionRule::HashLine))
+        .or_else(|| final_answer(text).map(by(ExtractionRule::FinalAnswer)))
 }
 
-/// Position of the brace of the box command at `at`, if there is such a command.
-fn box_brace(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let name = [&b"\\boxed"[..], b"\\fbox"]
-        .into_iter()
-        .find(|name| rest.starts_with(name))?;
-    // A handful of blanks is typesetting; without the bound a run of blanks is read many times.
-    let blanks = rest[name.len()..]
-        .iter()
-        .take(8)
-        .take_while(|b| b.is_ascii_whitespace())
-        .count();
-    let brace = at + name.len() + blanks;
-    (bytes.get(brace) == Some(&b'{')).then_some(brace)
+fn last_line(text: &str) -> Option<&str> {
+    text.trim_end().lines().next_back()
 }
 
 fn hash_line(text: &str) -> Option<&str> {
     // Only the last line: `####` elsewhere is a Markdown heading.
-    let answer = text
-        .trim_end()
-        .lines()
-        .next_back()?
-        .trim_start()
-        .strip_prefix("####")?
-        .trim();
+    let answer = last_line(text)?.trim_start().strip_prefix("####")?.trim();
     (!answer.is_empty() && !answer.starts_with('#')).then_some(answer)
 }
 
-fn phrase_answer(text: &str) -> Option<&str> {
-    const WORD: &str = "answer";
-    let bytes = text.as_bytes();
-    (0..bytes.len().saturating_sub(WORD.len()))
-        .rev()
-        .filter(|at| bytes[*at..*at + WORD.len()].eq_ignore_ascii_case(WORD.as_bytes()))
-        .find_map(|at| phrase_value(&text[at + WORD.len()..]))
-}
-
-/// The value after the word `answer`: behind `is` or `:`, up to a line or sentence end.
-fn phrase_value(rest: &str) -> Option<&str> {
-    const DECORATION: [char; 3] = ['*', ' ', ':'];
-    let rest = rest.trim_start_matches(['*', ' ']);
-    let after_is = rest
-        .strip_prefix("is")
-        .filter(|value| value.starts_with(DECORATION))
-        .or_else(|| rest.strip_prefix(':'))?;
-    let value = after_is.trim_start_matches(DECORATION);
-    let bytes = value.as_bytes();
-    let ends = |at: usize| bytes[at] == b'\n' || bytes[at..].starts_with(b". ");
-    let end = (0..bytes.len()).find(|at| ends(*at)).unwrap_or(bytes.len());
-    let value = value[..end].trim().trim_end_matches(['*', '.']).trim();
-    (!value.is_empty()).then_some(value)
+fn option_line(text: &str) -> Option<&str> {
+    let line = last_line(text)?.trim();
+    let line = line.trim_matches(['*', '$', '.', ' ']);
+    let letter = line
+        .strip_prefix('(')
+        .and_then(|inner| inner.strip_suffix(')'))
+        .unwrap_or(line);
+    // `I` is a word, and letters from K on no options.
+    let is_option = letter.len() == 1 && letter.starts_with(|c| matches!(c, 'A'..='H' | 'J'));
+    is_option.then_some(line)
 }
 
 #[cfg(test)]
@@ -189,7 +156,7 @@ mod tests {
         );
         assert_eq!(
             rule("**Final Answer:** 7\nbye"),
-            Some(("7", ExtractionRule::Phrase))
+            Some(("7", ExtractionRule::FinalAnswer))
         );
         assert_eq!(rule("the answer isn't known; answers vary"), None);
         assert_eq!(
@@ -197,5 +164,31 @@ mod tests {
             Some(("2", ExtractionRule::Boxed))
         );
         assert_eq!(rule(""), None);
+    }
+
+    #[test]
+    fn every_rule_has_its_turn() {
+        use ExtractionRule::{Boxed, FinalAnswer, HashLine, OptionLine, Phrase};
+        let rule = |text| extract_answer(text).map(|a| (a.text, a.rule));
+        assert_eq!(rule("So.\n**(B)**"), Some(("(B)", OptionLine)));
+        assert_eq!(rule("So.\n$D$."), Some(("D", OptionLine)));
+        assert_eq!(rule("Am I right?\nI"), None);
+        assert_eq!(rule("So the answer is (C)."), Some(("(C)", Phrase)));
+        assert_eq!(
+            rule(r"\boxed{3} Final Answer: The final answer is $4$."),
+            Some(("$4$", FinalAnswer))
+        );
+        assert_eq!(rule("final answer: 3\n#### 4"), Some(("4", HashLine)));
+        assert_eq!(rule("\\boxed{3}\n#### 4"), Some(("3", Boxed)));
+        assert_eq!(rule("**Final Answer**\n\\boxed{3}"), Some(("3", Boxed)));
+    }
+
+    #[test]
+    fn the_think_text_holds_no_answer() {
+        let text = |response| extract_answer(response).map(|a| a.text);
+        assert_eq!(text(r"<think>\boxed{1}</think>\boxed{2}"), Some("2"));
+        assert_eq!(text(r"\boxed{1}</think>It is 2."), None);
+        assert_eq!(text(r"<think>\boxed{1}"), None);
+        assert_eq!(text(r"\boxed{1}"), Some("1"));
     }
 }

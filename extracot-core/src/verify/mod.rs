@@ -1,14 +1,26 @@
 //! One rule for what is right: extraction of the answer and equality with the gold one.
 
+mod answer;
+mod canonical;
+#[cfg(test)]
+mod cases;
+mod compare;
+mod expr;
 pub(crate) mod extract;
+mod interval;
+mod judgement;
 mod math;
 mod normalize;
 mod number;
+mod relation;
+mod scan;
+mod text;
 mod unit;
 
 use serde::{Deserialize, Serialize};
 
-pub use extract::{Extracted, ExtractionRule, extract_answer};
+pub use extract::{Extracted, ExtractionRule, extract_answer, extract_visible};
+pub use judgement::{Judgement, Method};
 pub use math::MathVerifier;
 pub use normalize::normalize_answer;
 pub use number::{Number, parse_number};

@@ -1,4 +1,8 @@
-//! One canonical text form of an answer, and how lists, tuples and sets come apart.
+//! One spelling for layout commands, delimiters and look-alike characters.
+
+use std::borrow::Cow;
+
+use super::canonical::canonical_text;
 
 /// The canonical text of an answer that is compared as text: no LaTeX layout, no white space.
 ///
@@ -19,7 +23,8 @@ pub fn normalize_answer(text: &str) -> String {
 ///
 /// `\text{..}` and white space stay, because units are told from variables by them.
 pub(super) fn simplify(text: &str) -> String {
-    let mut rest = strip_wrapping(text);
+    let text = unescape(text);
+    let mut rest = strip_wrapping(&text);
     let mut out = String::with_capacity(rest.len());
     while let Some(c) = rest.chars().next() {
         let width = match c {
@@ -41,6 +46,23 @@ pub(super) fn simplify(text: &str) -> String {
                 out.push(',');
                 3
             }
+            '.' if rest.starts_with("...") => {
+                out.push_str(r"\dots ");
+                3
+            }
+            '<' | '>' if rest[1..].starts_with('=') => {
+                out.push_str(if c == '<' { r"\leq " } else { r"\geq " });
+                2
+            }
+            '=' if rest.starts_with("==") => {
+                out.push('=');
+                2
+            }
+            // Not `5!=120`.
+            '!' if rest.starts_with("!=") && out.ends_with(' ') => {
+                out.push_str(r"\ne ");
+                2
+            }
             _ => {
                 simplify_char(c, &mut out);
                 c.len_utf8()
@@ -59,6 +81,30 @@ pub(super) fn simplify(text: &str) -> String {
 
 /// The degree sign.
 pub(super) const DEGREE: char = '\u{b0}';
+
+/// Text in which every command has two backslashes went through one escape too many.
+fn unescape(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut is_doubled = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        let n_slashes = bytes[at..].iter().take_while(|b| **b == b'\\').count();
+        let before_letter = bytes
+            .get(at + n_slashes)
+            .is_some_and(u8::is_ascii_alphabetic);
+        if n_slashes > 0 && before_letter {
+            if n_slashes % 2 == 1 {
+                return Cow::Borrowed(text);
+            }
+            is_doubled = true;
+        }
+        at += n_slashes.max(1);
+    }
+    match is_doubled {
+        true => Cow::Owned(text.replace(r"\\", r"\")),
+        false => Cow::Borrowed(text),
+    }
+}
 
 fn strip_wrapping(text: &str) -> &str {
     let mut text = text.trim();
@@ -87,8 +133,15 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
             return 1;
         };
         match c {
+            // `10,\! 000`: blanks are no part of what `\!` closes up.
+            '!' if out.ends_with(',') => {
+                let blanks = rest[2..].len() - rest[2..].trim_start().len();
+                return 2 + blanks;
+            }
             '!' | '(' | ')' | '[' | ']' => {}
-            '%' | '$' | '#' | '&' | '_' => out.push(c),
+            // A price stays a number without its sign.
+            '$' => out.push(' '),
+            '%' | '#' | '&' | '_' => out.push(c),
             ',' | ';' | ':' => out.push(' '),
             c if c.is_whitespace() => out.push(' '),
             c => out.extend(['\\', c]),
@@ -101,9 +154,14 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
             // `\left.` is an invisible delimiter.
             return 1 + name_len + usize::from(rest[1 + name_len..].starts_with('.'));
         }
-        "big" | "Big" | "bigg" | "Bigg" | "displaystyle" | "textstyle" | "mathbf"
-        | "boldsymbol" | "limits" => "",
+        "big" | "Big" | "bigg" | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "displaystyle"
+        | "textstyle" | "mathbf" | "boldsymbol" | "limits" | "bf" | "rm" | "it" => "",
         "quad" | "qquad" => " ",
+        // `\quadx` lost its blank.
+        _ if name.starts_with("quad") => {
+            out.push(' ');
+            return r"\quad".len();
+        }
         "dfrac" | "tfrac" | "cfrac" => r"\frac",
         "mathrm" | "textrm" | "textbf" | "textit" | "textnormal" | "mbox" | "operatorname" => {
             r"\text"
@@ -117,11 +175,28 @@ fn simplify_command(rest: &str, out: &mut String) -> usize {
         "gt" => ">",
         "lbrace" => r"\{",
         "rbrace" => r"\}",
+        "ldots" | "cdots" | "dotsc" => r"\dots ",
         "emptyset" => r"\varnothing",
+        "dbinom" | "tbinom" => r"\binom",
+        "lvert" | "rvert" | "vert" | "mid" => "|",
+        "lbrack" => "[",
+        "rbrack" => "]",
+        "langle" => "\u{27e8}",
+        "rangle" => "\u{27e9}",
+        "approxeq" | "simeq" => r"\approx ",
+        "lor" | "vee" => " or ",
+        "land" | "wedge" => " and ",
+        "euro" => "\u{20ac}",
+        "pounds" => "\u{a3}",
         _ => &rest[..=name_len],
     };
     out.push_str(spelled);
-    1 + name_len
+    // `\text {m}` is `\text{m}`.
+    let after = &rest[1 + name_len..];
+    let group = after.trim_start();
+    let n_blanks = after.len() - group.len();
+    let is_text = spelled == r"\text" && group.starts_with('{');
+    1 + name_len + if is_text { n_blanks } else { 0 }
 }
 
 fn simplify_char(c: char, out: &mut String) {
@@ -140,144 +215,27 @@ fn simplify_char(c: char, out: &mut String) {
         '\u{be}' => out.push_str(" 3/4"),
         '\u{2153}' => out.push_str(" 1/3"),
         '\u{2154}' => out.push_str(" 2/3"),
-        '~' => out.push(' '),
+        '\u{2026}' => out.push_str(r"\dots "),
+        '\u{2248}' => out.push_str(r"\approx "),
+        '\u{2260}' => out.push_str(r"\ne "),
+        '\u{b1}' => out.push_str(r"\pm "),
+        '\u{221a}' => out.push_str(r"\sqrt "),
+        '\u{222a}' => out.push_str(r"\cup "),
+        '\u{2208}' => out.push_str(r"\in "),
+        '\u{2205}' => out.push_str(r"\varnothing "),
+        '\u{211d}' => out.push_str(r"\mathbb{R}"),
+        '\u{3b1}' => out.push_str(r"\alpha "),
+        '\u{3b2}' => out.push_str(r"\beta "),
+        '\u{3b8}' => out.push_str(r"\theta "),
+        '\u{3bb}' => out.push_str(r"\lambda "),
+        '\u{b2}' => out.push_str("^2"),
+        '\u{b3}' => out.push_str("^3"),
+        '\u{2032}' | '\u{2019}' => out.push('\''),
+        // Delimiters of formulas, and prices.
+        '~' | '$' => out.push(' '),
         c if c.is_whitespace() => out.push(' '),
         c => out.push(c),
     }
-}
-
-/// Second stage, on simplified text: unwraps `\text{..}` and `{c}`, drops white space; words lose
-/// their case, symbols keep it.
-pub(super) fn canonical_text(simple: &str) -> String {
-    let mut out = String::with_capacity(simple.len());
-    // For each open brace: where it stands in `out`; `None` if it came from `\text` and is dropped.
-    let mut open: Vec<Option<usize>> = Vec::new();
-    let mut rest = simple;
-    while let Some(c) = rest.chars().next() {
-        let mut width = c.len_utf8();
-        match c {
-            '\\' if rest.starts_with(r"\text{") => {
-                open.push(None);
-                width = r"\text{".len();
-            }
-            '\\' => {
-                out.push(c);
-                if let Some(next) = rest[1..].chars().next() {
-                    out.push(next);
-                    width += next.len_utf8();
-                }
-            }
-            '{' => {
-                open.push(Some(out.len()));
-                out.push(c);
-            }
-            '}' => match open.pop() {
-                Some(None) => {}
-                // `{c}` is `c`, so that `\frac{1}{2}` is `\frac12` and `x^{2}` is `x^2`.
-                Some(Some(at)) if out[at + 1..].chars().take(2).count() == 1 => {
-                    out.remove(at);
-                }
-                _ => out.push(c),
-            },
-            c if c.is_whitespace() => {}
-            c => out.push(c),
-        }
-        rest = &rest[width..];
-    }
-    let is_word = out.chars().all(|c| c.is_alphabetic() || c == '-') && out.len() > 1;
-    if is_word {
-        return out.to_lowercase();
-    }
-    match out.strip_prefix('+') {
-        Some(unsigned) => unsigned.to_owned(),
-        None => out,
-    }
-}
-
-/// An answer made of parts, on simplified text.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parts<'a> {
-    /// `\{a, b\}`, or `a, b` without brackets: order does not count.
-    Unordered(Vec<&'a str>),
-    /// `(a, b)`, `[a, b)`: order and brackets count.
-    Ordered(char, char, Vec<&'a str>),
-    /// `(a)`, `{a}`, `\text{a}`: brackets that only group.
-    Grouped(&'a str),
-}
-
-/// Takes a list, tuple, interval or set apart at its top level; `None` if it is none of these.
-pub(super) fn split_parts(simple: &str) -> Option<Parts<'_>> {
-    let simple = simple.trim();
-    let commas = top_level_commas(simple)?;
-    if !commas.is_empty() {
-        return Some(Parts::Unordered(cut(simple, &commas)));
-    }
-    if let Some(inner) = simple
-        .strip_prefix(r"\{")
-        .and_then(|s| s.strip_suffix(r"\}"))
-    {
-        let commas = top_level_commas(inner)?;
-        return Some(Parts::Unordered(cut(inner, &commas)));
-    }
-    for wrapper in [r"\text{", "{"] {
-        if let Some(inner) = simple
-            .strip_prefix(wrapper)
-            .and_then(|s| s.strip_suffix('}'))
-        {
-            let commas = top_level_commas(inner)?;
-            // `{1, 2}` is a set that lost its backslashes.
-            let is_set = wrapper == "{" && !commas.is_empty();
-            return Some(if is_set {
-                Parts::Unordered(cut(inner, &commas))
-            } else {
-                Parts::Grouped(inner)
-            });
-        }
-    }
-    let inner = simple.strip_prefix(['(', '['])?.strip_suffix([')', ']'])?;
-    let commas = top_level_commas(inner)?;
-    if commas.is_empty() {
-        return Some(Parts::Grouped(inner));
-    }
-    let brackets = (simple.chars().next()?, simple.chars().next_back()?);
-    Some(Parts::Ordered(brackets.0, brackets.1, cut(inner, &commas)))
-}
-
-fn cut<'a>(text: &'a str, commas: &[usize]) -> Vec<&'a str> {
-    let starts = std::iter::once(0).chain(commas.iter().map(|at| at + 1));
-    let ends = commas.iter().copied().chain([text.len()]);
-    starts
-        .zip(ends)
-        .map(|(start, end)| text[start..end].trim())
-        .collect()
-}
-
-/// Positions of the commas outside all brackets that separate; `None` if brackets do not balance.
-///
-/// Where some comma is followed by a blank, one inside a number (`1,000, 2,000`) does not separate.
-fn top_level_commas(text: &str) -> Option<Vec<usize>> {
-    let mut depth = 0_usize;
-    let mut commas = Vec::new();
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => commas.push(at),
-            _ => {}
-        }
-    }
-    let bytes = text.as_bytes();
-    if commas.iter().any(|at| bytes.get(at + 1) == Some(&b' ')) {
-        commas.retain(|at| {
-            let digits = bytes[at + 1..]
-                .iter()
-                .take_while(|b| b.is_ascii_digit())
-                .count();
-            let after_digit = *at > 0 && bytes[at - 1].is_ascii_digit();
-            !(after_digit && digits == 3)
-        });
-    }
-    (depth == 0).then_some(commas)
 }
 
 #[cfg(test)]
@@ -285,51 +243,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layout_does_not_count() {
-        let same = |a: &str, b: &str| assert_eq!(normalize_answer(a), normalize_answer(b));
-        same(r"$$\dfrac{x}{2}$$.", r"\frac{x}2");
-        same(r"\left( x+1 \right)^{2}", "(x+1)^2");
-        same(r"\text{East}.", "east");
-        same(r"x \le 3", "x\u{2264}3");
-        same(r"2\,\pi", "2\u{3c0}");
-        same(r"\(\mathrm{Monday}\)", "**Monday**");
-        same(r"+\infty", "\u{221e}");
-        same(r"3 \cdot x", "3\u{d7}x");
-        assert_ne!(normalize_answer("A"), normalize_answer("a"));
-        assert_ne!(normalize_answer("x^{23}"), normalize_answer("x^{2}3"));
-        assert_eq!(normalize_answer(r"\left. $ "), "$");
-        assert_eq!(normalize_answer("{{{"), "{{{");
-        assert_eq!(normalize_answer("\\"), "");
-    }
-
-    #[test]
-    fn parts_split_at_the_top_level_only() {
-        assert_eq!(
-            split_parts("(1, [2, 3])"),
-            Some(Parts::Ordered('(', ')', vec!["1", "[2, 3]"]))
-        );
-        assert_eq!(
-            split_parts(r"\{a,b\}"),
-            Some(Parts::Unordered(vec!["a", "b"]))
-        );
-        assert_eq!(split_parts("1,2"), Some(Parts::Unordered(vec!["1", "2"])));
-        assert_eq!(
-            split_parts("1,000, 2,000"),
-            Some(Parts::Unordered(vec!["1,000", "2,000"]))
-        );
-        assert_eq!(
-            split_parts("(1,234)"),
-            Some(Parts::Ordered('(', ')', vec!["1", "234"]))
-        );
-        assert_eq!(split_parts("(x)"), Some(Parts::Grouped("x")));
-        assert_eq!(split_parts(r"\text{(A)}"), Some(Parts::Grouped("(A)")));
-        assert_eq!(
-            split_parts("{1, 2}"),
-            Some(Parts::Unordered(vec!["1", "2"]))
-        );
-        assert_eq!(split_parts(r"\text{a}\text{b}"), None);
-        assert_eq!(split_parts("(1)(2)"), None);
-        assert_eq!(split_parts("(1, 2"), None);
-        assert_eq!(split_parts("x"), None);
+    fn spellings_come_together() {
+        for (text, simple) in [
+            (r"\\frac{1}{2}", r"\frac{1}{2}"),
+            (
+                r"\begin{pmatrix}1\\x\end{pmatrix}",
+                r"\begin{pmatrix}1\\x\end{pmatrix}",
+            ),
+            ("x >= 5", r"x \geq  5"),
+            ("x != 3", r"x \ne  3"),
+            ("5!=120", "5!=120"),
+            (r"1,\quadx", "1, x"),
+            ("2\u{221a}3", r"2\sqrt 3"),
+            (r"\$5", "5"),
+            ("$1$ and $2$", "1  and  2"),
+            (r"\left\langle 1 \right\rangle", "\u{27e8} 1 \u{27e9}"),
+        ] {
+            assert_eq!(simplify(text), simple, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use num_rational::BigRational;
 use num_traits::{One, Pow, Signed, Zero};
 
 use super::normalize::simplify;
-use super::unit::Suffix;
+use super::unit::{Suffix, ordinal_mark};
 
 /// A number with more digits is not read.
 const MAX_DIGITS: usize = 1000;
@@ -204,6 +204,10 @@ impl<'a> Cursor<'a> {
     ) -> Option<Option<BigRational>> {
         let ten = BigRational::from_integer(BigInt::from(10));
         if !is_spaced && self.rest.starts_with('^') {
+            // `12^{\text{th}}`: the unit reader decides.
+            if ordinal_mark(self.rest).is_some() {
+                return Some(None);
+            }
             if !same(mantissa, &ten) {
                 return None;
             }

@@ -17,14 +17,17 @@ pub(super) struct Suffix {
 const MAX_WORDS: usize = 6;
 
 /// Units that are too short to be told from variables by their form.
-const SHORT_UNITS: [&str; 32] = [
+const SHORT_UNITS: [&str; 36] = [
     "mm", "cm", "dm", "km", "nm", "mg", "kg", "ml", "cl", "dl", "kl", "lb", "lbs", "oz", "ft",
     "in", "yd", "mi", "sq", "cu", "hr", "hrs", "min", "mins", "sec", "secs", "ms", "mph", "kph",
-    "kmh", "kwh", "rpm",
+    "kmh", "kwh", "rpm", "th", "st", "nd", "rd",
 ];
 
 /// Short words inside a unit phrase, as in `5 pieces of candy per day`.
 const CONNECTIVES: [&str; 5] = ["of", "on", "an", "per", "at"];
+
+/// Words for the percent sign.
+const PERCENT: [&str; 4] = ["percent", "pct", "percents", "percentage"];
 
 /// Words that make another number, a range or an expression of what they follow.
 const STOP_WORDS: [&str; 46] = [
@@ -109,6 +112,10 @@ impl Suffix {
                 '-' if !before && self.n_words > 0 => is_joined = true,
                 '.' | '\u{b2}' | '\u{b3}' if self.n_words > 0 => {}
                 '^' if self.n_words > 0 => width = unit_power(rest)?,
+                '^' => {
+                    width = ordinal_mark(rest)?;
+                    self.count_word()?;
+                }
                 '\\' => {
                     let inner = rest.strip_prefix(r"\text{").filter(|_| !in_text)?;
                     let (inner, _) = inner.split_once('}')?;
@@ -144,7 +151,7 @@ impl Suffix {
         if STOP_WORDS.contains(&lower) {
             return None;
         }
-        if lower == "percent" && self.n_words == 0 && !self.is_percent {
+        if PERCENT.contains(&lower) && self.n_words == 0 && !self.is_percent {
             self.is_percent = true;
             return Some(());
         }
@@ -169,6 +176,20 @@ impl Suffix {
             is_named || is_word || is_connective || is_foreign_word || SHORT_UNITS.contains(&lower);
         is_unit.then(|| self.count_word())?
     }
+}
+
+/// Length of `^{\text{th}}` and the like at the start of `rest`.
+pub(super) fn ordinal_mark(rest: &str) -> Option<usize> {
+    ["th", "st", "nd", "rd"].iter().find_map(|mark| {
+        [
+            format!(r"^{{\text{{{mark}}}}}"),
+            format!(r"^\text{{{mark}}}"),
+            format!("^{{{mark}}}"),
+        ]
+        .iter()
+        .find(|form| rest.starts_with(form.as_str()))
+        .map(String::len)
+    })
 }
 
 /// Length of `^2`, `^{2}` or `^{-1}` at the start of `rest`.
@@ -200,6 +221,8 @@ mod tests {
             " pieces of candy per day",
             " \u{20ac}",
             r"\text{ m}/\text{s}",
+            "th grade",
+            r"^{\text{th}}\text{ grade}",
         ] {
             let suffix = Suffix::read(unit);
             assert!(

@@ -50,7 +50,7 @@ fn collections_are_compared_part_by_part() {
 }
 
 #[test]
-fn other_answers_are_compared_as_normalized_text() {
+fn other_answers_are_compared_as_text_or_formulas() {
     equal(r"\text{Tuesday}", "tuesday");
     equal(r"\dfrac{x}{2}", r"\frac x2");
     equal("(A)", r"\text{A}");
@@ -60,8 +60,7 @@ fn other_answers_are_compared_as_normalized_text() {
     equal("y = 2x + 1", "2x+1");
     different(r"\sqrt{2}", r"\sqrt{3}");
     different("A", "B");
-    // No algebra is done.
-    different("x+1", "1+x");
+    equal("x+1", "1+x");
 }
 
 #[test]
@@ -96,6 +95,24 @@ fn the_four_verdicts_are_told_apart() {
             matches!(MathVerifier.verify("", gold), Verdict::Undecided(_)),
             "{gold}"
         );
+    }
+}
+
+#[test]
+fn a_judgement_tells_what_was_compared_and_how() {
+    let judgement = MathVerifier.explain_response(r"<think>\boxed{3}</think>\boxed{2+2}", "4");
+    assert_eq!(judgement.verdict, Verdict::Correct);
+    assert_eq!(judgement.how, Method::Algebra);
+    assert_eq!(judgement.answer.as_deref(), Some("2+2"));
+    let none = MathVerifier.explain_response(r"<think>\boxed{4}", "4");
+    assert_eq!((none.verdict, none.how), (Verdict::NoAnswer, Method::None));
+    for gold in [r"10^{10^{10}}", r"\sin(10^{30})"] {
+        assert!(matches!(
+            MathVerifier.verify_answer("7", gold),
+            Verdict::Undecided(_)
+        ));
+        assert_eq!(MathVerifier.verify_answer(gold, gold), Verdict::Correct);
+        assert_eq!(MathVerifier.verify_answer(gold, "7"), Verdict::Incorrect);
     }
 }
 
@@ -175,6 +192,19 @@ proptest! {
     fn a_number_equals_itself(text in number_text()) {
         prop_assert!(super::super::parse_number(&text).is_some(), "{}", text);
         prop_assert_eq!(verdict(&text, &text), Verdict::Correct);
+    }
+
+    #[test]
+    fn an_integer_in_a_box_is_right_exactly_if_it_is_the_gold_one(
+        a in -30_i64..30,
+        b in -30_i64..30,
+        big in any::<i64>(),
+        by in any::<i64>(),
+    ) {
+        let is_correct = |a: i64, b: i64| verdict(&a.to_string(), &b.to_string()).is_correct();
+        prop_assert_eq!(is_correct(a, b), a == b);
+        prop_assert_eq!(is_correct(big, by), big == by);
+        prop_assert!(is_correct(big, big));
     }
 
     #[test]
