@@ -19,7 +19,8 @@ use extracot_train::evaluate::TaskContext;
 use extracot_train::loss::ClipRange;
 use extracot_train::objective::{Chrpo, Grpo};
 use extracot_train::policy_trainer::{
-    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyStepReport, PolicyTask, train_policy,
+    LeftOut, PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyStepReport, PolicyTask,
+    RolloutRow, train_policy,
 };
 use rand::seq::SliceRandom;
 
@@ -128,6 +129,8 @@ fn config(n_steps: usize, n_prompts: usize, group_size: usize, n_shards: usize) 
         prompts_per_step: n_prompts,
         group_size,
         updates_per_step: 1,
+        temperature: 1.0,
+        extra_rounds: 0,
         max_new_tokens: 8,
         batch_rows: 16,
         n_shards,
@@ -206,21 +209,136 @@ fn run(
 
 #[test]
 fn the_reference_meets_what_was_recorded_and_is_left_by_the_first_update() {
-    // Every transition has a probability of its own, so a value of another token shows.
-    let value = |(from, to): (usize, usize)| ((from * 7 + to * 5) % 11) as f32 * 0.3;
-    let n = TOKENS.len();
-    let row = |from| (0..n).map(|to| value((from, to))).collect();
-    let table: Vec<Vec<f32>> = (0..n).map(row).collect();
     let mut divergences = vec![];
     let mut lengths = std::collections::BTreeSet::new();
     let config = config(2, 5, 4, 3);
-    run(&GroupNormalized, &table, &config, 0.1, Seed(1), |step| {
-        divergences.push(step.metrics["policy/kl_k3_nats"]);
-        lengths.extend(step.rollouts.iter().map(|row| row.text.len()));
-    });
+    run(
+        &GroupNormalized,
+        &uneven_table(),
+        &config,
+        0.1,
+        Seed(1),
+        |step| {
+            divergences.push(step.metrics["policy/kl_k3_nats"]);
+            lengths.extend(step.rollouts.iter().map(|row| row.text.len()));
+        },
+    );
     assert!(lengths.len() > 3, "rollouts of one length");
     assert!(divergences[0].abs() < 1e-9, "{divergences:?}");
     assert!(divergences[1] > 1e-5, "{divergences:?}");
+}
+
+/// Every transition has a probability of its own, so a value of another token shows.
+fn uneven_table() -> Vec<Vec<f32>> {
+    let value = |from: usize, to: usize| ((from * 7 + to * 5) % 11) as f32 * 0.3;
+    let n = TOKENS.len();
+    let row = |from| (0..n).map(|to| value(from, to)).collect();
+    (0..n).map(row).collect()
+}
+
+#[test]
+fn the_first_update_has_weights_of_one_and_later_ones_are_clipped() {
+    for temperature in [0.5, 1.0, 1.3] {
+        for updates_per_step in [1, 6] {
+            let config = PolicyConfig {
+                temperature,
+                updates_per_step,
+                ..config(2, 5, 4, 3)
+            };
+            let mut clipped = 0.0;
+            run(
+                &GroupNormalized,
+                &uneven_table(),
+                &config,
+                0.1,
+                Seed(1),
+                |step| {
+                    assert!(step.metrics["policy/logprob_mismatch_max"] < 1e-4);
+                    assert!(step.metrics["policy/logprob_mismatch_mean"] < 1e-5);
+                    clipped += step.metrics["policy/clip_low_share"];
+                    clipped += step.metrics["policy/clip_high_share"];
+                },
+            );
+            // Six updates at this rate move the weights beyond the bounds.
+            assert_eq!(
+                clipped > 0.0,
+                updates_per_step > 1,
+                "{temperature}: {clipped}"
+            );
+        }
+    }
+}
+
+/// Rows by prompt and seed of the draw.
+fn groups(step: &PolicyStepReport) -> Vec<Vec<&RolloutRow>> {
+    let size = 2;
+    step.rollouts
+        .chunks(size)
+        .map(|group| group.iter().collect())
+        .collect()
+}
+
+#[test]
+fn constant_groups_are_replaced_by_later_prompts_and_counted() {
+    // Two rollouts at five equally likely levels: every fifth group has two equal rewards.
+    let config = PolicyConfig {
+        extra_rounds: 2,
+        ..config(12, 4, 2, 1)
+    };
+    let (mut n_constant, mut n_surplus, mut n_missing) = (0.0, 0.0, 0.0);
+    let mut seeds = vec![];
+    run(&GroupNormalized, &table(), &config, 0.0, Seed(4), |step| {
+        let mut used = 0.0;
+        for group in groups(&step) {
+            let is_constant = group[0].reward.as_ref().map(|r| (r.main, r.control))
+                == group[1].reward.as_ref().map(|r| (r.main, r.control));
+            assert_eq!(group[0].left_out, group[1].left_out);
+            assert_eq!(group[0].left_out == Some(LeftOut::Constant), is_constant);
+            used += f64::from(u8::from(group[0].left_out.is_none()));
+        }
+        let metric = |key: &str| step.metrics[key];
+        let all = metric("group/left_constant") + metric("group/left_surplus") + used;
+        assert_eq!(metric("group/used"), used);
+        assert_eq!(all, groups(&step).len() as f64);
+        assert_eq!(metric("group/missing"), 4.0 - used);
+        // Fewer than asked for only when the rounds are used up.
+        assert!(used == 4.0 || metric("group/rounds") == 3.0);
+        n_constant += metric("group/left_constant");
+        n_surplus += metric("group/left_surplus");
+        n_missing += metric("group/missing");
+        let mut of_step: Vec<u64> = step.rollouts.iter().map(|row| row.seed).collect();
+        of_step.dedup();
+        assert_eq!(of_step.len() as f64, metric("group/rounds"));
+        seeds.extend(of_step);
+    });
+    assert!(
+        n_constant > 0.0 && n_surplus > 0.0,
+        "{n_constant} {n_surplus} {n_missing}"
+    );
+    // A later draw is new: its rollouts are not those of an earlier one.
+    let n_draws = seeds.len();
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), n_draws);
+    assert!(n_draws > 12, "{n_draws}");
+}
+
+#[test]
+fn a_step_without_anything_to_learn_changes_nothing() {
+    // Only level 40 is ever chosen.
+    let mut table = table();
+    table[START][..5].copy_from_slice(&[-20.0, 20.0, -20.0, -20.0, -20.0]);
+    let config = PolicyConfig {
+        extra_rounds: 1,
+        ..config(2, 3, 2, 2)
+    };
+    let model = run(&GroupNormalized, &table, &config, 0.0, Seed(1), |step| {
+        assert_eq!(step.metrics["group/missing"], 3.0);
+        assert_eq!(step.metrics["group/rounds"], 2.0);
+        assert_eq!(step.rollouts.len(), 12);
+    });
+    let found: Vec<f32> = model.table.val().into_data().iter::<f32>().collect();
+    assert_eq!(found, table.concat());
 }
 
 #[test]

@@ -84,12 +84,13 @@ impl SharedPromptBatch {
         self.targets.len()
     }
 
-    /// Log-probabilities of the completion tokens, in nats.
+    /// Log-probabilities of the completion tokens, in nats, under `softmax(logits / temperature)`: the
+    /// distribution that rollouts at this temperature are drawn from.
     ///
     /// # Shapes
     ///
     /// - output: `[n_targets]`, row after row
-    pub fn logprobs<M: CausalLm>(&self, model: &M, device: &Device) -> Tensor<1> {
+    pub fn logprobs<M: CausalLm>(&self, model: &M, temperature: f64, device: &Device) -> Tensor<1> {
         let ints2 =
             |data: &TensorData| Tensor::<2, Int>::from_data(data.clone(), (device, DType::I32));
         let ragged = |n_pads| RaggedBatch { n_pads };
@@ -108,7 +109,7 @@ impl SharedPromptBatch {
 
         let hidden = Tensor::cat(vec![last, hidden], 0);
         let predictors = hidden.select(0, ints(&self.predictors, device));
-        target_logprobs(model, predictors, &self.targets)
+        target_logprobs(model, predictors, &self.targets, temperature)
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
         };
         let shared = SharedPromptBatch::collate(&sequences);
         assert_eq!(shared.n_pads, [65, 0, 69]);
-        let shared = shared.logprobs(&model, &device);
+        let shared = shared.logprobs(&model, 1.0, &device);
         let separate = completion_logprobs(&model, &TokenBatch::collate(&sequences), &device);
         let values = |t: &Tensor<1>| t.clone().into_data().iter::<f32>().collect::<Vec<_>>();
         assert_close(&values(&shared), &values(&separate), 1e-5);

@@ -73,10 +73,11 @@ pub fn completion_logprobs<M: CausalLm>(
     let token_ids = Tensor::<2, Int>::from_data(batch.token_ids.clone(), (device, DType::I32));
     let hidden = model.hidden(token_ids).flatten::<2>(0, 1); // [batch * seq, d_model]
     let predictors = hidden.select(0, ints(&batch.predictors, device));
-    target_logprobs(model, predictors, &batch.targets)
+    target_logprobs(model, predictors, &batch.targets, 1.0)
 }
 
-/// Log-probabilities of `targets` behind the hidden states that predict them.
+/// Log-probabilities of `targets` behind the hidden states that predict them, under
+/// `softmax(logits / temperature)`.
 ///
 /// # Shapes
 ///
@@ -85,10 +86,16 @@ pub(super) fn target_logprobs<M: CausalLm>(
     model: &M,
     hidden: Tensor<2>,
     targets: &[i32],
+    temperature: f64,
 ) -> Tensor<1> {
     let n_targets = targets.len();
     let targets = ints(targets, &hidden.device()).reshape([n_targets, 1]);
-    log_softmax(model.head(hidden), 1) // [n_targets, vocab]
+    let logits = model.head(hidden); // [n_targets, vocab]
+    let logits = match temperature == 1.0 {
+        true => logits,
+        false => logits / temperature,
+    };
+    log_softmax(logits, 1)
         .gather(1, targets)
         .reshape([n_targets])
 }
