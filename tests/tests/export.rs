@@ -34,6 +34,8 @@ fn train(model: Decoder, n_steps: usize) -> Decoder {
         batch_size: 2,
         n_shards: 2,
         ema_decay: 0.0,
+        logits_chunk: None,
+        row_tokens: None,
         update: UpdateConfig {
             learning_rate: 1e-2,
             warmup_steps: 0,

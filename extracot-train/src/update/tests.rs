@@ -1,0 +1,139 @@
+use burn::module::{ModuleMapper, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::TensorData;
+
+use super::*;
+
+fn config() -> UpdateConfig {
+    UpdateConfig {
+        learning_rate: 0.1,
+        warmup_steps: 0,
+        final_rate_share: 1.0,
+        weight_decay: 0.1,
+        beta_1: 0.9,
+        beta_2: 0.99,
+        clip_norm: 1.0,
+    }
+}
+
+#[derive(Module, Debug)]
+struct Pair {
+    left: Linear,
+    right: Linear,
+}
+
+/// All weights are 1.
+fn pair(device: &Device) -> Pair {
+    let layer = || {
+        let config = LinearConfig::new(2, 1).with_bias(false);
+        config.init(device).map(&mut Fill {
+            path: vec![],
+            of: "",
+            value: 1.0,
+        })
+    };
+    Pair {
+        left: layer(),
+        right: layer(),
+    }
+}
+
+/// Fills the parameters whose path begins with `of`.
+struct Fill<'a> {
+    path: Vec<String>,
+    of: &'a str,
+    value: f32,
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.path.join(".").starts_with(self.of) {
+            true => param.map(|weight| weight.full_like(self.value)),
+            false => param,
+        }
+    }
+}
+
+fn filled(model: Pair, of: &str, value: f32) -> Pair {
+    let path = vec![];
+    model.map(&mut Fill { path, of, value })
+}
+
+fn weights(model: &Pair) -> Vec<f32> {
+    [&model.left, &model.right]
+        .iter()
+        .flat_map(|layer| {
+            layer
+                .weight
+                .val()
+                .into_data()
+                .iter::<f32>()
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The error of a step with a loss.
+fn failure(model: Pair, loss: fn(&Pair) -> Tensor<1>) -> String {
+    let device = Device::flex().autodiff();
+    let mut updater = Updater::try_new(&config(), 3).unwrap();
+    let error = updater.step(model, &[()], &device, |model, ()| loss(model));
+    assert_eq!(updater.n_steps(), 0);
+    error.unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_not_finite_stops_the_step_and_is_named() {
+    let device = Device::flex().autodiff();
+    let sum = |layer: &Linear| layer.weight.val().sum();
+    // The root of zero is finite and its slope is not.
+    let found = failure(filled(pair(&device), "right", 0.0), |model| {
+        model.left.weight.val().sum() + model.right.weight.val().sqrt().sum()
+    });
+    assert_eq!(found, "gradient of `right.weight` is not finite at step 0");
+    // A weight that is broken already.
+    let found = failure(filled(pair(&device), "right", f32::NAN), |model| {
+        model.left.weight.val().sum() + model.right.weight.val().sum()
+    });
+    let want = "loss is NaN at step 0; first tensor that is not finite: the weight `right.weight`";
+    assert_eq!(found, want);
+    // A loss that makes its gradients infinite too.
+    let found = failure(filled(pair(&device), "left", 0.0), |model| {
+        model.left.weight.val().log().sum() + model.right.weight.val().sum()
+    });
+    let want =
+        "loss is -inf at step 0; first tensor that is not finite: the gradient of `left.weight`";
+    assert_eq!(found, want);
+    // The batch itself.
+    let found = failure(pair(&device), |model| {
+        let nan = TensorData::from([f32::NAN]);
+        model.left.weight.val().sum()
+            + Tensor::<1>::from_data(nan, &model.left.weight.val().device())
+    });
+    assert!(
+        found.ends_with("neither weight nor gradient: look at the batch"),
+        "{found}"
+    );
+    assert!(sum(&pair(&device).left).into_scalar::<f32>() > 0.0);
+}
+
+#[test]
+fn a_step_without_gradients_leaves_the_weights() {
+    let device = Device::flex().autodiff();
+    let model = pair(&device);
+    let before = weights(&model);
+    let mut updater = Updater::try_new(&config(), 3).unwrap();
+    let (model, stats) = updater
+        .step_with(model, &[()], &device, |_, ()| ShardGradients::default())
+        .unwrap();
+    assert_eq!((stats.loss, stats.grad_norm), (0.0, 0.0));
+    assert_eq!(weights(&model), before);
+}
