@@ -62,11 +62,11 @@ fn logits_by_chunks_stay_within_four_times_the_weights() {
     let model = randomize(Decoder::new(&config, &device), 1.0, 0.1, Seed(1));
     let n_weight_bytes = 4 * model.num_params();
     let config = SftConfig {
-        n_steps: 3,
+        n_steps: 2,
         batch_size: N_ROWS,
         n_shards: 1,
         ema_decay: 0.0,
-        logits_chunk: NonZeroUsize::new(32),
+        logits_chunk: NonZeroUsize::new(64),
         row_tokens: None,
         update: UpdateConfig {
             learning_rate: 1e-3,

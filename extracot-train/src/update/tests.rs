@@ -56,7 +56,14 @@ impl ModuleMapper for Fill<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.path.join(".").starts_with(self.of) {
-            true => param.map(|weight| weight.full_like(self.value)),
+            // A tensor that was computed is no leaf, not even an untracked one.
+            true => param.map(|weight| {
+                let is_leaf = weight.is_require_grad();
+                weight
+                    .full_like(self.value)
+                    .detach()
+                    .set_require_grad(is_leaf)
+            }),
             false => param,
         }
     }
@@ -93,7 +100,6 @@ fn failure(model: Pair, loss: fn(&Pair) -> Tensor<1>) -> String {
 #[test]
 fn what_is_not_finite_stops_the_step_and_is_named() {
     let device = Device::flex().autodiff();
-    let sum = |layer: &Linear| layer.weight.val().sum();
     // The root of zero is finite and its slope is not.
     let found = failure(filled(pair(&device), "right", 0.0), |model| {
         model.left.weight.val().sum() + model.right.weight.val().sqrt().sum()
@@ -122,7 +128,6 @@ fn what_is_not_finite_stops_the_step_and_is_named() {
         found.ends_with("neither weight nor gradient: look at the batch"),
         "{found}"
     );
-    assert!(sum(&pair(&device).left).into_scalar::<f32>() > 0.0);
 }
 
 #[test]
