@@ -78,6 +78,7 @@ pub struct PolicyTask<'a> {
 }
 
 /// The algorithm of a run: what is rewarded, against which baseline, by which loss.
+#[derive(Clone, Copy)]
 pub struct PolicyAlgorithm<'a> {
     /// Rewards of rollouts.
     pub reward: &'a dyn Reward,

@@ -138,6 +138,7 @@ mod tests {
                 warmup_steps: 2,
                 final_rate_share: 0.1,
                 weight_decay: 0.0,
+                decay_embeddings: true,
                 beta_1: 0.9,
                 beta_2: 0.98,
                 clip_norm: 1.0,

@@ -30,12 +30,27 @@ pub struct UpdateConfig {
     pub final_rate_share: f64,
     /// Decoupled decay of matrices; norms and biases have none.
     pub weight_decay: f32,
+    /// Whether embeddings decay too. Rows of rare tokens have a gradient at few steps and decay at all.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub decay_embeddings: bool,
     /// First AdamW decay rate.
     pub beta_1: f32,
     /// Second AdamW decay rate.
     pub beta_2: f32,
     /// Gradients are scaled down to this global norm.
     pub clip_norm: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What one step did.
@@ -111,12 +126,16 @@ impl Updater {
                 .with_epsilon(1e-8)
                 .with_weight_decay(weight_decay)
         };
-        let norms = ParamGroup::from_any_regexes(vec!["(?i)norm", "bias$"])
+        let mut without_decay = vec!["(?i)norm", "bias$"];
+        if !config.decay_embeddings {
+            without_decay.push("(?i)embed");
+        }
+        let without_decay = ParamGroup::from_any_regexes(without_decay)
             .map_err(|error| optimizer_error(format!("{error:?}")))?;
         let optimizer =
             adamw(config.weight_decay)
                 .init()
-                .with_group(norms, adamw(0.0).build(), None);
+                .with_group(without_decay, adamw(0.0).build(), None);
 
         let peak = config.learning_rate;
         let warmup = config.warmup_steps.min(n_steps.saturating_sub(1));

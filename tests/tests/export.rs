@@ -41,6 +41,7 @@ fn train(model: Decoder, n_steps: usize) -> Decoder {
             warmup_steps: 0,
             final_rate_share: 1.0,
             weight_decay: 0.0,
+            decay_embeddings: true,
             beta_1: 0.9,
             beta_2: 0.98,
             clip_norm: 1.0,

@@ -2,108 +2,16 @@
 //! from rewards that belong to other rollouts of the group.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::ops::Range;
+mod common;
 
-use burn::module::Module;
-use burn::tensor::Device;
+use common::policy_table::{
+    chrpo, chrpo_reward, config, level_probabilities, run, table, uneven_table,
+};
+use extracot_core::Seed;
 use extracot_core::advantage::{AdvantageEstimator, GroupAdvantages, GroupNormalized};
-use extracot_core::reward::{
-    ControlHeadReward, HierarchicalReward, Mode, ModeConstants, RewardBreakdown,
-};
-use extracot_core::{
-    AnswerVerifier, ChatTemplate, KeepLevel, Problem, ResponseParser, Seed, Tokenizer, Verdict,
-};
-use extracot_models::BigramLm;
-use extracot_train::UpdateConfig;
-use extracot_train::evaluate::TaskContext;
-use extracot_train::loss::ClipRange;
-use extracot_train::objective::{Chrpo, Grpo};
-use extracot_train::policy_trainer::{
-    LeftOut, PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyStepReport, PolicyTask,
-    RolloutRow, train_policy,
-};
+use extracot_core::reward::RewardBreakdown;
+use extracot_train::policy_trainer::PolicyAlgorithm;
 use rand::seq::SliceRandom;
-
-const TOKENS: [&str; 12] = [
-    "<COMP_20>",
-    "<COMP_40>",
-    "<COMP_60>",
-    "<COMP_80>",
-    "<COMP_100>",
-    "<COMP_POLICY>",
-    "<think>",
-    "</think>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "x",
-    "answer",
-];
-const THINK: usize = 6;
-const CLOSE: usize = 7;
-const START: usize = 8;
-const END: usize = 9;
-const WORD: usize = 10;
-const ANSWER: usize = 11;
-
-/// Whole-token vocabulary; every prompt is the one token `<|im_start|>`.
-struct TableTokenizer;
-
-impl Tokenizer for TableTokenizer {
-    fn encode(&self, _text: &str) -> Vec<u32> {
-        vec![START as u32]
-    }
-    fn encode_spans(&self, text: &str) -> Vec<(u32, Range<usize>)> {
-        vec![(START as u32, 0..text.len())]
-    }
-    fn decode(&self, ids: &[u32]) -> String {
-        ids.iter().map(|id| TOKENS[*id as usize]).collect()
-    }
-    fn token_id(&self, token: &str) -> Option<u32> {
-        TOKENS
-            .iter()
-            .position(|known| *known == token)
-            .map(|idx| idx as u32)
-    }
-}
-
-struct AlwaysRight;
-
-impl AnswerVerifier for AlwaysRight {
-    fn verify(&self, _visible: &str, _gold: &str) -> Verdict {
-        Verdict::Correct
-    }
-}
-
-/// The control token is uniform over the levels; the rest of the completion is fixed.
-fn table() -> Vec<Vec<f32>> {
-    let mut logits = vec![vec![-20.0; TOKENS.len()]; TOKENS.len()];
-    logits[START][..5].fill(0.0);
-    for row in &mut logits[..5] {
-        row[THINK] = 0.0;
-    }
-    for (from, to) in [(THINK, WORD), (WORD, CLOSE), (CLOSE, ANSWER), (ANSWER, END)] {
-        logits[from][to] = 0.0;
-    }
-    logits
-}
-
-/// Probability of each level as the first token.
-fn level_probabilities(model: &BigramLm) -> Vec<f64> {
-    let logits: Vec<f32> = model.table.val().into_data().iter::<f32>().collect();
-    let row = &logits[START * TOKENS.len()..START * TOKENS.len() + 5];
-    let total: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
-    row.iter()
-        .map(|logit| f64::from(*logit).exp() / total)
-        .collect()
-}
-
-fn chrpo_reward() -> HierarchicalReward {
-    let mode = Mode::try_new(ModeConstants::default()).unwrap();
-    HierarchicalReward::try_new(1.0)
-        .and_then(|reward| reward.with_term(0.3, mode))
-        .and_then(|reward| Ok(reward.with_control(ControlHeadReward::try_new(mode, 1.0, 0.3)?)))
-        .unwrap()
-}
 
 /// The real rewards, each given to another rollout of its group.
 struct Shuffled(std::sync::atomic::AtomicU64);
@@ -118,93 +26,13 @@ impl AdvantageEstimator for Shuffled {
 }
 
 fn train(estimator: &dyn AdvantageEstimator, seed: Seed) -> Vec<f64> {
-    let config = config(30, 1, 16, 2);
-    let model = run(estimator, &table(), &config, 0.0, seed, |_| {});
-    level_probabilities(&model)
-}
-
-fn config(n_steps: usize, n_prompts: usize, group_size: usize, n_shards: usize) -> PolicyConfig {
-    PolicyConfig {
-        n_steps,
-        prompts_per_step: n_prompts,
-        group_size,
-        updates_per_step: 1,
-        temperature: 1.0,
-        extra_rounds: 0,
-        max_new_tokens: 8,
-        batch_rows: 16,
-        n_shards,
-        update: UpdateConfig {
-            learning_rate: 0.1,
-            warmup_steps: 0,
-            final_rate_share: 1.0,
-            weight_decay: 0.0,
-            beta_1: 0.9,
-            beta_2: 0.99,
-            clip_norm: 1.0,
-        },
-    }
-}
-
-/// Trains a table on `config.prompts_per_step` problems.
-fn run(
-    estimator: &dyn AdvantageEstimator,
-    table: &[Vec<f32>],
-    config: &PolicyConfig,
-    beta: f64,
-    seed: Seed,
-    mut report: impl FnMut(PolicyStepReport),
-) -> BigramLm {
-    let device = Device::flex();
-    let autodiff = device.clone().autodiff();
-    let chat = ChatTemplate::default();
-    let parser = ResponseParser::try_new(&TableTokenizer, chat.turn_close()).unwrap();
-    let context = TaskContext {
-        tokenizer: &TableTokenizer,
-        chat: &chat,
-        parser: &parser,
-        verifier: &AlwaysRight,
-    };
-    let problem = |idx: usize| Problem {
-        id: format!("p{idx}"),
-        question: "?".into(),
-        solution: None,
-        answer: "answer".into(),
-        difficulty: None,
-    };
-    // The budget is 40 percent: 20 earns the progress reward, the longer levels pay.
-    let budget = KeepLevel::try_new(40).ok();
-    let problems: Vec<PolicyProblem> = (0..config.prompts_per_step)
-        .map(|idx| PolicyProblem {
-            problem: problem(idx),
-            budget,
-            reference_tokens: 1,
-        })
-        .collect();
-    let grpo = Grpo {
-        clip: ClipRange::try_new(0.2, 0.2).unwrap(),
-        beta,
-    };
     let algorithm = PolicyAlgorithm {
         reward: &chrpo_reward(),
         estimator,
-        objective: &Chrpo {
-            main: grpo,
-            alpha: 0.5,
-        },
+        objective: &chrpo(0.0),
     };
-    let task = PolicyTask {
-        problems: &problems,
-        context: &context,
-    };
-    let model = BigramLm::new(table, &autodiff).train();
-    let report = |step| {
-        report(step);
-        Ok(())
-    };
-    train_policy(model, task, &algorithm, config, &autodiff, seed, report)
-        .unwrap()
-        .valid()
+    let config = config(30, 1, 16, 2);
+    level_probabilities(&run(&algorithm, &table(), &config, seed, |_| {}))
 }
 
 #[test]
@@ -212,133 +40,18 @@ fn the_reference_meets_what_was_recorded_and_is_left_by_the_first_update() {
     let mut divergences = vec![];
     let mut lengths = std::collections::BTreeSet::new();
     let config = config(2, 5, 4, 3);
-    run(
-        &GroupNormalized,
-        &uneven_table(),
-        &config,
-        0.1,
-        Seed(1),
-        |step| {
-            divergences.push(step.metrics["policy/kl_k3_nats"]);
-            lengths.extend(step.rollouts.iter().map(|row| row.text.len()));
-        },
-    );
+    let algorithm = PolicyAlgorithm {
+        reward: &chrpo_reward(),
+        estimator: &GroupNormalized,
+        objective: &chrpo(0.1),
+    };
+    run(&algorithm, &uneven_table(), &config, Seed(1), |step| {
+        divergences.push(step.metrics["policy/kl_k3_nats"]);
+        lengths.extend(step.rollouts.iter().map(|row| row.text.len()));
+    });
     assert!(lengths.len() > 3, "rollouts of one length");
     assert!(divergences[0].abs() < 1e-9, "{divergences:?}");
     assert!(divergences[1] > 1e-5, "{divergences:?}");
-}
-
-/// Every transition has a probability of its own, so a value of another token shows.
-fn uneven_table() -> Vec<Vec<f32>> {
-    let value = |from: usize, to: usize| ((from * 7 + to * 5) % 11) as f32 * 0.3;
-    let n = TOKENS.len();
-    let row = |from| (0..n).map(|to| value(from, to)).collect();
-    (0..n).map(row).collect()
-}
-
-#[test]
-fn the_first_update_has_weights_of_one_and_later_ones_are_clipped() {
-    for temperature in [0.5, 1.0, 1.3] {
-        for updates_per_step in [1, 6] {
-            let config = PolicyConfig {
-                temperature,
-                updates_per_step,
-                ..config(2, 5, 4, 3)
-            };
-            let mut clipped = 0.0;
-            run(
-                &GroupNormalized,
-                &uneven_table(),
-                &config,
-                0.1,
-                Seed(1),
-                |step| {
-                    assert!(step.metrics["policy/logprob_mismatch_max"] < 1e-4);
-                    assert!(step.metrics["policy/logprob_mismatch_mean"] < 1e-5);
-                    clipped += step.metrics["policy/clip_low_share"];
-                    clipped += step.metrics["policy/clip_high_share"];
-                },
-            );
-            // Six updates at this rate move the weights beyond the bounds.
-            assert_eq!(
-                clipped > 0.0,
-                updates_per_step > 1,
-                "{temperature}: {clipped}"
-            );
-        }
-    }
-}
-
-/// Rows by prompt and seed of the draw.
-fn groups(step: &PolicyStepReport) -> Vec<Vec<&RolloutRow>> {
-    let size = 2;
-    step.rollouts
-        .chunks(size)
-        .map(|group| group.iter().collect())
-        .collect()
-}
-
-#[test]
-fn constant_groups_are_replaced_by_later_prompts_and_counted() {
-    // Two rollouts at five equally likely levels: every fifth group has two equal rewards.
-    let config = PolicyConfig {
-        extra_rounds: 2,
-        ..config(12, 4, 2, 1)
-    };
-    let (mut n_constant, mut n_surplus, mut n_missing) = (0.0, 0.0, 0.0);
-    let mut seeds = vec![];
-    run(&GroupNormalized, &table(), &config, 0.0, Seed(4), |step| {
-        let mut used = 0.0;
-        for group in groups(&step) {
-            let is_constant = group[0].reward.as_ref().map(|r| (r.main, r.control))
-                == group[1].reward.as_ref().map(|r| (r.main, r.control));
-            assert_eq!(group[0].left_out, group[1].left_out);
-            assert_eq!(group[0].left_out == Some(LeftOut::Constant), is_constant);
-            used += f64::from(u8::from(group[0].left_out.is_none()));
-        }
-        let metric = |key: &str| step.metrics[key];
-        let all = metric("group/left_constant") + metric("group/left_surplus") + used;
-        assert_eq!(metric("group/used"), used);
-        assert_eq!(all, groups(&step).len() as f64);
-        assert_eq!(metric("group/missing"), 4.0 - used);
-        // Fewer than asked for only when the rounds are used up.
-        assert!(used == 4.0 || metric("group/rounds") == 3.0);
-        n_constant += metric("group/left_constant");
-        n_surplus += metric("group/left_surplus");
-        n_missing += metric("group/missing");
-        let mut of_step: Vec<u64> = step.rollouts.iter().map(|row| row.seed).collect();
-        of_step.dedup();
-        assert_eq!(of_step.len() as f64, metric("group/rounds"));
-        seeds.extend(of_step);
-    });
-    assert!(
-        n_constant > 0.0 && n_surplus > 0.0,
-        "{n_constant} {n_surplus} {n_missing}"
-    );
-    // A later draw is new: its rollouts are not those of an earlier one.
-    let n_draws = seeds.len();
-    seeds.sort_unstable();
-    seeds.dedup();
-    assert_eq!(seeds.len(), n_draws);
-    assert!(n_draws > 12, "{n_draws}");
-}
-
-#[test]
-fn a_step_without_anything_to_learn_changes_nothing() {
-    // Only level 40 is ever chosen.
-    let mut table = table();
-    table[START][..5].copy_from_slice(&[-20.0, 20.0, -20.0, -20.0, -20.0]);
-    let config = PolicyConfig {
-        extra_rounds: 1,
-        ..config(2, 3, 2, 2)
-    };
-    let model = run(&GroupNormalized, &table, &config, 0.0, Seed(1), |step| {
-        assert_eq!(step.metrics["group/missing"], 3.0);
-        assert_eq!(step.metrics["group/rounds"], 2.0);
-        assert_eq!(step.rollouts.len(), 12);
-    });
-    let found: Vec<f32> = model.table.val().into_data().iter::<f32>().collect();
-    assert_eq!(found, table.concat());
 }
 
 #[test]

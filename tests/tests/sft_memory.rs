@@ -73,6 +73,7 @@ fn logits_by_chunks_stay_within_four_times_the_weights() {
             warmup_steps: 0,
             final_rate_share: 1.0,
             weight_decay: 0.01,
+            decay_embeddings: true,
             beta_1: 0.9,
             beta_2: 0.98,
             clip_norm: 1.0,

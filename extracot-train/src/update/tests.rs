@@ -1,5 +1,5 @@
 use burn::module::{ModuleMapper, Param};
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig};
 use burn::tensor::TensorData;
 
 use super::*;
@@ -10,6 +10,7 @@ fn config() -> UpdateConfig {
         warmup_steps: 0,
         final_rate_share: 1.0,
         weight_decay: 0.1,
+        decay_embeddings: true,
         beta_1: 0.9,
         beta_2: 0.99,
         clip_norm: 1.0,
@@ -141,4 +142,56 @@ fn a_step_without_gradients_leaves_the_weights() {
         .unwrap();
     assert_eq!((stats.loss, stats.grad_norm), (0.0, 0.0));
     assert_eq!(weights(&model), before);
+}
+
+#[derive(Module, Debug)]
+struct Kinds {
+    embed_tokens: Embedding,
+    proj: Linear,
+    norm: RmsNorm,
+}
+
+#[test]
+fn norms_and_biases_do_not_decay_and_embeddings_only_where_asked() {
+    let device = Device::flex().autodiff();
+    for decay_embeddings in [true, false] {
+        let model = Kinds {
+            embed_tokens: EmbeddingConfig::new(3, 2).init(&device),
+            proj: LinearConfig::new(2, 2).init(&device),
+            norm: RmsNormConfig::new(2).init(&device),
+        };
+        let (path, of, value) = (vec![], "", 1.0);
+        let model = model.map(&mut Fill { path, of, value });
+        let config = UpdateConfig {
+            decay_embeddings,
+            ..config()
+        };
+        let mut updater = Updater::try_new(&config, 3).unwrap();
+        // Gradients of zero: what moves is the decay alone, 1 - 0.1 * 0.1.
+        let (model, _) = updater
+            .step(model, &[()], &device, |model: &Kinds, ()| {
+                let bias = model.proj.bias.as_ref().unwrap().val();
+                let matrices =
+                    model.embed_tokens.weight.val().sum() + model.proj.weight.val().sum();
+                (matrices + bias.sum() + model.norm.gamma.val().sum()) * 0.0
+            })
+            .unwrap();
+        let first = |data: TensorData| data.iter::<f32>().next().unwrap();
+        let embedding = match decay_embeddings {
+            true => 0.99,
+            false => 1.0,
+        };
+        let bias = model.proj.bias.as_ref().unwrap().val();
+        for (found, want) in [
+            (model.embed_tokens.weight.val().into_data(), embedding),
+            (model.proj.weight.val().into_data(), 0.99),
+            (bias.into_data(), 1.0),
+            (model.norm.gamma.val().into_data(), 1.0),
+        ] {
+            assert!(
+                (first(found.clone()) - want).abs() < 1e-6,
+                "{found:?} {want}"
+            );
+        }
+    }
 }
