@@ -18,9 +18,9 @@ use crate::loss::{ClipRange, clipped_policy_loss, kl_k3};
 ///
 /// # Source
 ///
-/// Thinkless (arXiv 2505.13379), section 3.2, where `alpha` is 1/1000; the released code averages the
-/// response over the tokens of a micro-batch instead of over a rollout, and has a `beta` of 0.001. The
-/// average of the divergence is our choice.
+/// Thinkless (arXiv 2505.13379), section 3.2. The released code has an `alpha` and a `beta` of 0.001 and
+/// averages the response over the tokens of a micro-batch instead of within a rollout. The average of the
+/// divergence is our choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeGrpo {
     /// Bounds of the importance weights.

@@ -77,7 +77,7 @@ fn dr_grpo_divides_by_rollouts_and_the_limit_however_long_they_are() {
         let rows = [row(lengths[0], 1.0, 0.0), row(lengths[1], -2.0, 0.0)];
         let logprobs = vec![-1.0; lengths[0] + lengths[1]];
         let (loss, gradient) = loss_of(&objective, &rows, &logprobs, 1);
-        let sum = -1.0 * lengths[0] as f64 + 2.0 * lengths[1] as f64;
+        let sum = 2.0 * lengths[1] as f64 - lengths[0] as f64;
         assert!((loss - sum / 20.0).abs() < 1e-6, "{loss}");
         let want = [vec![-0.05; lengths[0]], vec![0.1; lengths[1]]].concat();
         assert_near(&gradient, &want);
