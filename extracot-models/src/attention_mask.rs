@@ -56,6 +56,38 @@ pub fn causal_blocks(
         .collect()
 }
 
+/// Causal attention over rows of several sequences that do not see each other, for `n_groups` query heads
+/// per key head. `starts` has the first slot of the sequence that each slot belongs to.
+pub(crate) fn packed_blocks(
+    starts: &[Vec<usize>],
+    n_groups: usize,
+    (device, dtype): (&Device, DType),
+) -> Vec<QueryBlock> {
+    let seq = starts.first().map_or(0, Vec::len);
+    query_blocks(seq)
+        .map(|queries| {
+            let n_keys = queries.end;
+            let mut values = Vec::with_capacity(starts.len() * queries.len() * n_keys);
+            for starts in starts {
+                for query in queries.clone() {
+                    let seen = starts[query]..=query;
+                    values.extend((0..n_keys).map(|key| match seen.contains(&key) {
+                        true => 0.0,
+                        false => MASKED,
+                    }));
+                }
+            }
+            let data = TensorData::new(values, [starts.len(), 1, queries.len(), n_keys]);
+            let bias = Tensor::from_data(data, (device, dtype));
+            QueryBlock {
+                queries,
+                n_keys,
+                bias: repeat_groups(bias, n_groups),
+            }
+        })
+        .collect()
+}
+
 /// Repeats a bias for the query heads that share a key head.
 ///
 /// # Shapes

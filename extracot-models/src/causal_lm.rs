@@ -26,6 +26,30 @@ pub trait CausalLm: Module {
     /// - `token_ids`: `[batch, seq]`, padded on the right; output: `[batch, seq, d_model]`
     fn hidden(&self, token_ids: Tensor<2, Int>) -> Tensor<3>;
 
+    /// Final hidden states of rows that each hold several sequences one behind the other: no sequence
+    /// sees another, and the positions of each start at 0. What comes behind the last is padding.
+    ///
+    /// # Shapes
+    ///
+    /// - `token_ids`: `[batch, seq]`; output: `[batch, seq, d_model]`
+    fn hidden_packed(&self, token_ids: Tensor<2, Int>, rows: &PackedRows) -> Tensor<3> {
+        let [_, seq] = token_ids.dims();
+        let rows = rows.segments.iter().enumerate().map(|(row, segments)| {
+            let token_ids = token_ids.clone().slice_dim(0, row..row + 1);
+            let mut start = 0;
+            let mut parts: Vec<Tensor<3>> = Vec::new();
+            let n_pads = seq - segments.iter().sum::<usize>();
+            let padding = (n_pads > 0).then_some(&n_pads);
+            for n_tokens in segments.iter().chain(padding) {
+                let ids = token_ids.clone().slice_dim(1, start..start + n_tokens);
+                parts.push(self.hidden(ids));
+                start += n_tokens;
+            }
+            Tensor::cat(parts, 1)
+        });
+        Tensor::cat(rows.collect(), 0)
+    }
+
     /// Logits of hidden states: computed in the dtype of the weights, given as f32.
     ///
     /// # Shapes
@@ -62,6 +86,39 @@ pub trait CausalLm: Module {
         let [_, n_new] = token_ids.dims();
         let hidden = self.hidden_after(token_ids, rows, cache);
         self.head(hidden.narrow(1, n_new - 1, 1).flatten(0, 1))
+    }
+}
+
+/// How the rows of a packed batch are filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedRows {
+    /// Tokens of each sequence of each row, in order, at least one each.
+    pub segments: Vec<Vec<usize>>,
+}
+
+impl PackedRows {
+    /// Positions of the slots `0 .. seq`, row by row: each sequence counts from 0, and so does the
+    /// padding.
+    pub fn positions(&self, seq: usize) -> Vec<usize> {
+        let starts = self.starts(seq);
+        let position = |(slot, start): (usize, &usize)| slot - start;
+        starts
+            .iter()
+            .flat_map(|row| row.iter().enumerate().map(position))
+            .collect()
+    }
+
+    /// The first slot of the sequence, or of the padding, that each slot belongs to.
+    pub(crate) fn starts(&self, seq: usize) -> Vec<Vec<usize>> {
+        let of_row = |segments: &Vec<usize>| {
+            let mut starts = Vec::with_capacity(seq);
+            for n_tokens in segments {
+                starts.extend(vec![starts.len(); *n_tokens]);
+            }
+            starts.resize(seq, starts.len());
+            starts
+        };
+        self.segments.iter().map(of_row).collect()
     }
 }
 
@@ -106,5 +163,21 @@ impl RaggedBatch {
         }
         let data = TensorData::new(values, [self.n_pads.len(), 1, n_new, n_keys]);
         Tensor::from_data(data, (device, dtype))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_sequences_and_the_padding_count_from_zero() {
+        let rows = PackedRows {
+            segments: vec![vec![2, 1], vec![4], vec![]],
+        };
+        let want = [[0, 1, 0, 0, 1], [0, 1, 2, 3, 0], [0, 1, 2, 3, 4]];
+        assert_eq!(rows.positions(5), want.concat());
+        let want = [[0, 0, 2, 3, 3], [0, 0, 0, 0, 4], [0; 5]];
+        assert_eq!(rows.starts(5), want);
     }
 }

@@ -33,7 +33,7 @@ pub mod weights;
 
 pub use attribution::{Attribution, AttributionAnnotator, AttributionRule};
 pub use bigram::BigramLm;
-pub use causal_lm::{CausalLm, RaggedBatch};
+pub use causal_lm::{CausalLm, PackedRows, RaggedBatch};
 pub use checkpoint::PolicyCheckpoint;
 pub use classifier_checkpoint::{ClassifierCheckpoint, ClassifierConfig, FolderClassifier};
 pub use companions::CompanionFiles;

@@ -16,12 +16,14 @@ pub enum TrainError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A loss that is NaN or infinite, found before the optimizer step.
-    #[error("loss is {loss} at step {step}; lower the learning rate or look at the batch")]
+    #[error("loss is {loss} at step {step}; first tensor that is not finite: {first}")]
     NonFiniteLoss {
         /// The step, from 0.
         step: usize,
         /// The loss.
         loss: f64,
+        /// The first tensor that is not finite, weights before gradients.
+        first: String,
     },
     /// A gradient that is NaN or infinite, found before the optimizer step.
     #[error("gradient of `{parameter}` is not finite at step {step}")]

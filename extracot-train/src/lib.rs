@@ -19,5 +19,5 @@ pub use compressor_trainer::{
 };
 pub use error::TrainError;
 pub use sft_trainer::{SftConfig, train_sft};
-pub use update::{StepStats, UpdateConfig, Updater};
+pub use update::{ShardGradients, StepStats, UpdateConfig, Updater};
 pub use weight_average::WeightAverage;

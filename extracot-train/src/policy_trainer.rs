@@ -1,23 +1,28 @@
 //! Stage 3: rollouts, verdicts, rewards, advantages, update - in that order, in one function.
 
+mod metrics;
+mod ratios;
+mod rounds;
+
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
 use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
-use extracot_core::{
-    ControlToken, CoreError, KeepLevel, Problem, RolloutEngine, SamplingParams, Seed,
-};
-use extracot_models::{CausalLm, LocalEngine, StopRule};
-use rand::seq::SliceRandom;
+use extracot_core::{CoreError, KeepLevel, Problem, Seed};
+use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::batch::{PolicyBatch, PolicyRow};
+use crate::batch::PolicyBatch;
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
 use crate::update::{StepStats, UpdateConfig, Updater};
+use metrics::step_metrics;
+use ratios::{UpdateRatios, check_temperature};
+use rounds::{PromptStream, sample_step};
 
 /// Settings of a reinforcement run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,6 +36,13 @@ pub struct PolicyConfig {
     pub group_size: usize,
     /// Updates per batch of rollouts.
     pub updates_per_step: usize,
+    /// Temperature of the rollouts, and of the log-probabilities that the update compares with theirs.
+    #[serde(default = "one")]
+    pub temperature: f64,
+    /// Draws of other problems per step that may take the place of constant groups (dynamic sampling of
+    /// DAPO, arXiv 2503.14476, section 3.2); 0 trains on the groups of the one draw as they are.
+    #[serde(default)]
+    pub extra_rounds: usize,
     /// Tokens after which a rollout is cut.
     pub max_new_tokens: usize,
     /// Rows decoded together.
@@ -39,6 +51,10 @@ pub struct PolicyConfig {
     pub n_shards: usize,
     /// Optimizer and schedule.
     pub update: UpdateConfig,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// A problem with what its rewards are measured against.
@@ -62,6 +78,7 @@ pub struct PolicyTask<'a> {
 }
 
 /// The algorithm of a run: what is rewarded, against which baseline, by which loss.
+#[derive(Clone, Copy)]
 pub struct PolicyAlgorithm<'a> {
     /// Rewards of rollouts.
     pub reward: &'a dyn Reward,
@@ -104,6 +121,19 @@ pub struct RolloutRow {
     pub reward: Option<RewardBreakdown>,
     /// The advantages; `None` as above.
     pub advantages: Option<SegmentAdvantages>,
+    /// Why the update did not see its group; only with [`PolicyConfig::extra_rounds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+/// Why dynamic sampling left a group out of the update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// All of its main rewards are equal, and all of its control rewards: it teaches nothing.
+    Constant,
+    /// The step had its groups already.
+    Surplus,
 }
 
 /// What one step did.
@@ -131,8 +161,7 @@ pub fn train_policy<M: CausalLm + Sync>(
     seed: Seed,
     mut report: impl FnMut(PolicyStepReport) -> Result<(), TrainError>,
 ) -> Result<M, TrainError> {
-    let PolicyTask { problems, context } = task;
-    if problems.is_empty() {
+    if task.problems.is_empty() {
         return Err(TrainError::NoData {
             what: "reinforcement learning",
         });
@@ -147,104 +176,65 @@ pub fn train_policy<M: CausalLm + Sync>(
             allowed: "at least 1 update, 2 rollouts per problem and 1 problem",
         }));
     }
+    check_temperature(config.temperature)?;
     let inner_device = device.clone().inner();
     let reference = algorithm.objective.needs_reference().then(|| model.valid());
     let mut updater = Updater::try_new(&config.update, config.n_steps * config.updates_per_step)?;
-    // On-policy sampling at temperature 1: the recorded log-probabilities are the policy's own.
-    let params = SamplingParams::at(1.0, config.group_size, config.max_new_tokens);
+    let mut stream = PromptStream {
+        task,
+        per_draw: config.prompts_per_step,
+        seed,
+        n_draws: 0,
+    };
     for step in 0..config.n_steps {
-        let chosen = step_problems(problems, config.prompts_per_step, step, seed);
-        let prompts: Vec<_> = chosen
-            .iter()
-            .map(|p| context.prompt(&p.problem, Some(ControlToken::Policy)))
-            .collect::<Result<_, _>>()?;
-        let rollout_seed = seed.derive("rollout", step as u64);
         let behavior = model.valid();
-        let engine = LocalEngine {
-            model: &behavior,
-            device: &inner_device,
-            stop: StopRule::at(context.parser.turn_close()),
-            batch_rows: config.batch_rows,
-            n_workers: config.n_shards,
-            progress: &|_, _| {},
-        };
-        let groups = engine.rollout(&prompts, &params, rollout_seed)?;
-
-        let mut rollouts = Vec::new();
-        let mut rows = Vec::new();
-        let (mut n_main_constant, mut n_control_constant) = (0, 0);
-        for (problem, group) in chosen.iter().zip(&groups) {
-            let judged: Vec<JudgedRollout> = group
-                .rollouts
-                .iter()
-                .map(|r| context.judge(&problem.problem, r))
-                .collect();
-            let rewards: Vec<Option<RewardBreakdown>> = judged
-                .iter()
-                .map(|j| algorithm.reward.evaluate(&problem.reward_context(j)))
-                .collect();
-            let references: Vec<_> = rewards.iter().map(Option::as_ref).collect();
-            let advantages = algorithm.estimator.advantages(&references);
-            n_main_constant += usize::from(advantages.main_is_constant);
-            n_control_constant += usize::from(advantages.control_is_constant);
-            for (sample_idx, (rollout, judged)) in group.rollouts.iter().zip(&judged).enumerate() {
-                if let Some(advantage) = advantages.rollouts[sample_idx] {
-                    rows.push(PolicyRow {
-                        prompt_ids: group.prompt.token_ids.clone(),
-                        completion_ids: rollout.token_ids.clone(),
-                        old_logprobs: rollout.logprobs.clone(),
-                        advantage_main: advantage.main,
-                        advantage_control: advantage.control,
-                    });
-                }
-                rollouts.push(RolloutRow {
-                    step,
-                    prompt_id: problem.problem.id.clone(),
-                    sample_idx,
-                    seed: rollout_seed.0,
-                    chosen: judged.response.control.and_then(ControlToken::level),
-                    budget: problem.budget,
-                    verdict: judged.verdict.clone(),
-                    think_tokens: judged.response.think_tokens,
-                    realized_ratio: problem.reward_context(judged).realized_ratio(),
-                    text: context.tokenizer.decode(&rollout.token_ids),
-                    reward: rewards[sample_idx].clone(),
-                    advantages: advantages.rollouts[sample_idx],
-                });
-            }
-        }
-
-        let mut shards = PolicyBatch::collate(&rows, config.n_shards);
+        let place = (step, &inner_device);
+        let sampled = sample_step(&behavior, &mut stream, algorithm, config, place)?;
+        let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
         if let Some(reference) = &reference {
-            set_reference(&mut shards, reference, &inner_device);
+            set_reference(&mut shards, reference, config.temperature, &inner_device);
         }
-        let mut stats = Vec::new();
-        if !rows.is_empty() {
+        let mut updates = Vec::new();
+        if !shards.is_empty() {
             for _ in 0..config.updates_per_step {
-                let (next, done) = updater.step(model, &shards, device, |model, shard| {
-                    let logprobs = shard.tokens.logprobs(model, device);
-                    algorithm
-                        .objective
-                        .loss(shard, shard.tensors(device), logprobs)
-                })?;
+                let (next, update) =
+                    update(model, &mut updater, &shards, algorithm, config, device)?;
                 model = next;
-                stats.push(done);
+                updates.push(update);
             }
-        }
-        let mut metrics = step_metrics(&rollouts, &shards, &stats);
-        for (key, n_constant) in [
-            ("group/constant_share", n_main_constant),
-            ("group/control_constant_share", n_control_constant),
-        ] {
-            metrics.insert(key.to_owned(), n_constant as f64 / groups.len() as f64);
         }
         report(PolicyStepReport {
             step,
-            metrics,
-            rollouts,
+            metrics: step_metrics(&sampled, &shards, &updates, config),
+            rollouts: sampled.rollouts,
         })?;
     }
     Ok(model)
+}
+
+/// One update: the optimizer step, and where its importance weights stood before it.
+fn update<M: CausalLm + Sync>(
+    model: M,
+    updater: &mut Updater,
+    shards: &[PolicyBatch],
+    algorithm: &PolicyAlgorithm<'_>,
+    config: &PolicyConfig,
+    device: &Device,
+) -> Result<(M, (StepStats, UpdateRatios)), TrainError> {
+    let objective = algorithm.objective;
+    let computed = Mutex::new(vec![Vec::new(); shards.len()]);
+    let indexed: Vec<(usize, &PolicyBatch)> = shards.iter().enumerate().collect();
+    let (model, stats) = updater.step(model, &indexed, device, |model, (idx, shard)| {
+        let logprobs = shard.tokens.logprobs(model, config.temperature, device);
+        let values = logprobs.clone().inner().into_data().iter::<f32>().collect();
+        computed.lock().unwrap_or_else(PoisonError::into_inner)[*idx] = values;
+        objective.loss(shard, shard.tensors(device), logprobs)
+    })?;
+    let computed = computed
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let ratios = UpdateRatios::of(shards, &computed, objective.clip());
+    Ok((model, (stats, ratios)))
 }
 
 impl PolicyProblem {
@@ -258,113 +248,22 @@ impl PolicyProblem {
     }
 }
 
-/// The problems of a step: a new random order for every pass over the data. A step takes its
-/// problems from one pass, so none stands in it twice; what is left of a pass that does not fill a
-/// step is skipped.
-fn step_problems(
-    problems: &[PolicyProblem],
-    n: usize,
-    step: usize,
-    seed: Seed,
-) -> Vec<&PolicyProblem> {
-    let steps_per_pass = (problems.len() / n).max(1);
-    let pass = step / steps_per_pass;
-    let mut order: Vec<&PolicyProblem> = problems.iter().collect();
-    order.shuffle(&mut seed.derive("pass", pass as u64).rng());
-    let start = step % steps_per_pass * n;
-    order.into_iter().skip(start).take(n).collect()
-}
-
 /// Log-probabilities under the reference policy, every shard on a thread of its own as in the update.
-fn set_reference<M: CausalLm + Sync>(shards: &mut [PolicyBatch], reference: &M, device: &Device) {
+fn set_reference<M: CausalLm + Sync>(
+    shards: &mut [PolicyBatch],
+    reference: &M,
+    temperature: f64,
+    device: &Device,
+) {
     thread::scope(|scope| {
         for shard in shards {
             scope.spawn(|| {
-                let logprobs = shard.tokens.logprobs(reference, device).into_data();
+                let logprobs = shard
+                    .tokens
+                    .logprobs(reference, temperature, device)
+                    .into_data();
                 shard.set_ref_logprobs(logprobs.iter::<f32>().collect());
             });
         }
     });
-}
-
-fn step_metrics(
-    rollouts: &[RolloutRow],
-    shards: &[PolicyBatch],
-    stats: &[StepStats],
-) -> BTreeMap<String, f64> {
-    let mut metrics = BTreeMap::new();
-    let n = rollouts.len().max(1) as f64;
-    let mut set = |key: &str, value: f64| {
-        metrics.insert(key.to_owned(), value);
-    };
-    let judged: Vec<&RewardBreakdown> = rollouts
-        .iter()
-        .filter_map(|row| row.reward.as_ref())
-        .collect();
-    let n_judged = judged.len().max(1) as f64;
-    set(
-        "reward/main_mean",
-        judged.iter().map(|r| r.main).sum::<f64>() / n_judged,
-    );
-    set(
-        "reward/control_mean",
-        judged.iter().map(|r| r.control).sum::<f64>() / n_judged,
-    );
-    let mut terms: BTreeMap<&str, f64> = BTreeMap::new();
-    for term in judged.iter().flat_map(|reward| &reward.terms) {
-        *terms.entry(&term.name).or_default() += term.raw;
-    }
-    for (name, sum) in terms {
-        set(&format!("reward/{name}_mean"), sum / n_judged);
-    }
-    for level in KeepLevel::ALL {
-        let n_level = rollouts
-            .iter()
-            .filter(|row| row.chosen == Some(level))
-            .count();
-        set(&format!("level/{level}_share"), n_level as f64 / n);
-    }
-    let mean = |value: &dyn Fn(&RolloutRow) -> f64| rollouts.iter().map(value).sum::<f64>() / n;
-    set(
-        "rollout/accuracy",
-        mean(&|row| f64::from(u8::from(row.verdict.is_correct()))),
-    );
-    set(
-        "rollout/undecided_share",
-        mean(&|row| f64::from(u8::from(row.reward.is_none()))),
-    );
-    set(
-        "length/think_tokens_mean",
-        mean(&|row| row.think_tokens as f64),
-    );
-    set("ratio/realized_mean", mean(&|row| row.realized_ratio));
-    let old_logprobs = || shards.iter().flat_map(PolicyBatch::old_logprobs);
-    let n_tokens = old_logprobs().count().max(1) as f64;
-    let kl: f64 = shards
-        .iter()
-        .flat_map(|shard| shard.old_logprobs().iter().zip(shard.ref_logprobs()))
-        .map(|(old, reference)| {
-            let log_weight = f64::from(reference - old);
-            log_weight.exp() - log_weight - 1.0
-        })
-        .sum();
-    if shards.iter().any(|shard| !shard.ref_logprobs().is_empty()) {
-        set("policy/kl_k3_nats", kl / n_tokens);
-    }
-    let entropy: f64 = old_logprobs().map(|l| -f64::from(*l)).sum();
-    set("policy/entropy_nats", entropy / n_tokens);
-    let n_updates = stats.len().max(1) as f64;
-    set(
-        "optim/loss",
-        stats.iter().map(|s| s.loss).sum::<f64>() / n_updates,
-    );
-    set(
-        "optim/learning_rate",
-        stats.iter().map(|s| s.learning_rate).sum::<f64>() / n_updates,
-    );
-    set(
-        "optim/grad_norm",
-        stats.iter().map(|s| s.grad_norm).sum::<f64>() / n_updates,
-    );
-    metrics
 }

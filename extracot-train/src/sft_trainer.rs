@@ -1,5 +1,7 @@
 //! Stage 2: supervised fine-tuning on sequences drawn by a curriculum.
 
+use std::num::NonZeroUsize;
+
 use burn::tensor::Device;
 use extracot_core::sft::SftExample;
 use extracot_core::{CoreError, Seed};
@@ -7,7 +9,7 @@ use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::batch::{Sequence, TokenBatch, check_batch_size, completion_logprobs, length_shards};
+use crate::batch::{Sequence, TokenBatch, check_batch_size, completion_loss, length_shards};
 use crate::update::{StepStats, UpdateConfig, Updater};
 use crate::weight_average::WeightAverage;
 
@@ -24,6 +26,14 @@ pub struct SftConfig {
     /// Decay of the average of weights over steps that is returned ([`WeightAverage`]); 0 returns
     /// the last weights.
     pub ema_decay: f64,
+    /// Completion tokens whose logits exist at a time; all of a shard without it. A large vocabulary
+    /// needs it: 64 tokens of 151936 logits are 39 MB, several times over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits_chunk: Option<NonZeroUsize>,
+    /// Sequences stand one behind the other in rows of so many tokens ([`TokenBatch::pack`]); one per row
+    /// without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_tokens: Option<NonZeroUsize>,
     /// Optimizer and schedule.
     pub update: UpdateConfig,
 }
@@ -31,7 +41,8 @@ pub struct SftConfig {
 /// Trains on sequences from `draw`, which gives the example of a progress in `[0, 1]` and a random
 /// stream, and tells `report` the statistics of every step.
 ///
-/// The loss is the mean negative log-probability of the completion tokens of a batch.
+/// The loss is the mean negative log-probability of the completion tokens of a batch; 0, and no
+/// gradient, for a batch without any.
 ///
 /// # Errors
 ///
@@ -64,10 +75,14 @@ pub fn train_sft<M: CausalLm + Sync>(
                 draw(progress, seed.derive("sft-example", example_idx as u64))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let shards = shards(&examples, config.n_shards);
-        let n_targets: usize = shards.iter().map(TokenBatch::n_targets).sum();
-        let (next, stats) = updater.step(model, &shards, device, |model, shard| {
-            completion_logprobs(model, shard, device).sum().neg() / n_targets as f64
+        let shards = shards(&examples, config);
+        let n_targets = shards
+            .iter()
+            .map(TokenBatch::n_targets)
+            .sum::<usize>()
+            .max(1);
+        let (next, stats) = updater.step_with(model, &shards, device, |model, shard| {
+            completion_loss(model, shard, n_targets, config.logits_chunk, device)
         })?;
         model = next;
         if let Some(average) = &mut average {
@@ -82,12 +97,12 @@ pub fn train_sft<M: CausalLm + Sync>(
 }
 
 /// A batch in pieces of similar lengths: little padding.
-fn shards(examples: &[SftExample], n_shards: usize) -> Vec<TokenBatch> {
+fn shards(examples: &[SftExample], config: &SftConfig) -> Vec<TokenBatch> {
     let lengths: Vec<usize> = examples
         .iter()
         .map(|e| e.prompt_ids.len() + e.completion_ids.len())
         .collect();
-    length_shards(&lengths, n_shards)
+    length_shards(&lengths, config.n_shards)
         .iter()
         .map(|shard| {
             let rows: Vec<Sequence<'_>> = shard
@@ -97,7 +112,10 @@ fn shards(examples: &[SftExample], n_shards: usize) -> Vec<TokenBatch> {
                     completion_ids: &examples[idx].completion_ids,
                 })
                 .collect();
-            TokenBatch::collate(&rows)
+            match config.row_tokens {
+                Some(row_tokens) => TokenBatch::pack(&rows, row_tokens),
+                None => TokenBatch::collate(&rows),
+            }
         })
         .collect()
 }
@@ -113,11 +131,14 @@ mod tests {
             batch_size: 4,
             n_shards: 2,
             ema_decay,
+            logits_chunk: None,
+            row_tokens: None,
             update: UpdateConfig {
                 learning_rate: 0.1,
                 warmup_steps: 2,
                 final_rate_share: 0.1,
                 weight_decay: 0.0,
+                decay_embeddings: true,
                 beta_1: 0.9,
                 beta_2: 0.98,
                 clip_norm: 1.0,
@@ -178,6 +199,21 @@ mod tests {
             averaged > last && averaged < of_steps[0],
             "{averaged} {last}"
         );
+    }
+
+    #[test]
+    fn chunks_and_packed_rows_train_the_same_model() {
+        let plain = losses(&config(0.0)).unwrap();
+        let lean = SftConfig {
+            logits_chunk: NonZeroUsize::new(3),
+            row_tokens: NonZeroUsize::new(5),
+            ..config(0.0)
+        };
+        let lean = losses(&lean).unwrap();
+        for (lean, plain) in lean.0.iter().zip(&plain.0) {
+            assert!((lean - plain).abs() < 1e-4, "{lean} {plain}");
+        }
+        assert_ne!(lean, plain);
     }
 
     #[test]

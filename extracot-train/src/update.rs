@@ -1,8 +1,12 @@
 //! One optimizer step: sharded gradients, global-norm clipping, schedule, AdamW. All loops use it.
 
+#[cfg(test)]
+mod tests;
+mod walk;
+
 use std::thread;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Module, ParamGroup};
 use burn::optim::lr_scheduler::LrSchedulerConfig;
 use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::optim::lr_scheduler::linear::LinearLrSchedulerConfig;
@@ -26,12 +30,27 @@ pub struct UpdateConfig {
     pub final_rate_share: f64,
     /// Decoupled decay of matrices; norms and biases have none.
     pub weight_decay: f32,
+    /// Whether embeddings decay too. Rows of rare tokens have a gradient at few steps and decay at all.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub decay_embeddings: bool,
     /// First AdamW decay rate.
     pub beta_1: f32,
     /// Second AdamW decay rate.
     pub beta_2: f32,
     /// Gradients are scaled down to this global norm.
     pub clip_norm: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What one step did.
@@ -43,6 +62,26 @@ pub struct StepStats {
     pub grad_norm: f64,
     /// Learning rate of the step.
     pub learning_rate: f64,
+}
+
+/// The loss of a shard and its gradients.
+#[derive(Debug, Default)]
+pub struct ShardGradients {
+    /// The shard's part of the loss.
+    pub loss: f64,
+    /// Gradients of the parameters that it depends on; none for a shard without a loss.
+    pub grads: GradientsParams,
+}
+
+impl ShardGradients {
+    /// By going backward through the graph of `loss`.
+    pub fn of<M: Module>(loss: &Tensor<1>, model: &M) -> Self {
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        Self {
+            loss: value,
+            grads: GradientsParams::from_grads(loss.backward(), model),
+        }
+    }
 }
 
 /// Owns the optimizer's state and the schedule.
@@ -87,12 +126,16 @@ impl Updater {
                 .with_epsilon(1e-8)
                 .with_weight_decay(weight_decay)
         };
-        let norms = ParamGroup::from_any_regexes(vec!["(?i)norm", "bias$"])
+        let mut without_decay = vec!["(?i)norm", "bias$"];
+        if !config.decay_embeddings {
+            without_decay.push("(?i)embed");
+        }
+        let without_decay = ParamGroup::from_any_regexes(without_decay)
             .map_err(|error| optimizer_error(format!("{error:?}")))?;
         let optimizer =
             adamw(config.weight_decay)
                 .init()
-                .with_group(norms, adamw(0.0).build(), None);
+                .with_group(without_decay, adamw(0.0).build(), None);
 
         let peak = config.learning_rate;
         let warmup = config.warmup_steps.min(n_steps.saturating_sub(1));
@@ -178,18 +221,36 @@ impl Updater {
         S: Sync,
         F: Fn(&M, &S) -> Tensor<1> + Sync,
     {
-        let results: Vec<(f64, GradientsParams)> = thread::scope(|scope| {
+        self.step_with(model, shards, device, |model, shard| {
+            ShardGradients::of(&loss(model, shard), model)
+        })
+    }
+
+    /// [`Self::step`] for a loss that computes its gradients itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::step`].
+    pub fn step_with<M, S, F>(
+        &mut self,
+        model: M,
+        shards: &[S],
+        device: &Device,
+        gradients: F,
+    ) -> Result<(M, StepStats), TrainError>
+    where
+        M: Module + Sync,
+        S: Sync,
+        F: Fn(&M, &S) -> ShardGradients + Sync,
+    {
+        let results: Vec<ShardGradients> = thread::scope(|scope| {
             let workers: Vec<_> = shards
                 .iter()
                 .map(|shard| {
                     // A fork has leaves of its own, so the graphs of the shards stay apart.
                     let model = model.clone().fork(device);
-                    let loss = &loss;
-                    scope.spawn(move || {
-                        let loss = loss(&model, shard);
-                        let value = f64::from(loss.clone().into_scalar::<f32>());
-                        (value, GradientsParams::from_grads(loss.backward(), &model))
-                    })
+                    let gradients = &gradients;
+                    scope.spawn(move || gradients(&model, shard))
                 })
                 .collect();
             workers
@@ -201,18 +262,12 @@ impl Updater {
                 })
                 .collect()
         });
-        let loss: f64 = results.iter().map(|(value, _)| value).sum();
-        if !loss.is_finite() {
-            return Err(TrainError::NonFiniteLoss {
-                step: self.step,
-                loss,
-            });
-        }
+        let loss: f64 = results.iter().map(|shard| shard.loss).sum();
         let mut accumulator = GradientsAccumulator::new();
-        for (_, grads) in results {
-            accumulator.accumulate(&model, grads);
+        for shard in results {
+            accumulator.accumulate(&model, shard.grads);
         }
-        let (grads, grad_norm) = self.clip(&model, accumulator.grads())?;
+        let (grads, grad_norm) = self.clip(&model, accumulator.grads(), loss)?;
         let rate = self.schedule.step();
         let learning_rate = rate.base();
         let model = self.optimizer.step(rate, model, grads);
@@ -227,72 +282,28 @@ impl Updater {
         ))
     }
 
+    /// Scales the gradients down to the norm that is allowed.
     fn clip<M: Module>(
         &self,
         model: &M,
         mut grads: GradientsParams,
+        loss: f64,
     ) -> Result<(GradientsParams, f64), TrainError> {
-        let mut norm = SquaredNorm {
-            grads: &grads,
-            path: vec![],
-            sum: 0.0,
-            first_bad: None,
-        };
-        model.visit(&mut norm);
-        if let Some(parameter) = norm.first_bad {
-            return Err(TrainError::NonFiniteGradient {
-                step: self.step,
-                parameter,
-            });
+        let step = self.step;
+        let norm = walk::global_norm(model, &grads);
+        if !loss.is_finite() {
+            let first = match (walk::first_bad_weight(model), norm) {
+                (Some(parameter), _) => format!("the weight `{parameter}`"),
+                (None, Err(parameter)) => format!("the gradient of `{parameter}`"),
+                (None, Ok(_)) => "neither weight nor gradient: look at the batch".to_owned(),
+            };
+            return Err(TrainError::NonFiniteLoss { step, loss, first });
         }
-        let grad_norm = norm.sum.sqrt();
+        let grad_norm =
+            norm.map_err(|parameter| TrainError::NonFiniteGradient { step, parameter })?;
         if grad_norm > self.clip_norm {
-            model.visit(&mut Scale {
-                grads: &mut grads,
-                factor: self.clip_norm / grad_norm,
-            });
+            walk::scale(model, &mut grads, self.clip_norm / grad_norm);
         }
         Ok((grads, grad_norm))
-    }
-}
-
-/// burn clips per tensor; the global norm needs a walk over all of them.
-struct SquaredNorm<'a> {
-    grads: &'a GradientsParams,
-    path: Vec<String>,
-    sum: f64,
-    first_bad: Option<String>,
-}
-
-impl ModuleVisitor for SquaredNorm<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            let square = f64::from(grad.square().sum().into_scalar::<f32>());
-            self.sum += square;
-            if !square.is_finite() && self.first_bad.is_none() {
-                self.first_bad = Some(self.path.join("."));
-            }
-        }
-    }
-}
-
-struct Scale<'a> {
-    grads: &'a mut GradientsParams,
-    factor: f64,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register(param.id, grad * self.factor);
-        }
     }
 }

@@ -194,30 +194,49 @@ fn a_row_ends_with_the_token_that_completes_a_stop_string() {
 }
 
 #[test]
-fn recorded_log_probabilities_are_those_of_the_trainer() {
+fn recorded_log_probabilities_are_those_of_the_trainer_at_every_temperature() {
     let device = Device::flex();
     let model = decoder(&device);
-    let groups = rollout(64, 2, &params(1.0));
-    let sequences: Vec<Sequence<'_>> = groups
-        .iter()
-        .flat_map(|group| {
-            group.rollouts.iter().map(|rollout| Sequence {
-                prompt_ids: &group.prompt.token_ids,
-                completion_ids: &rollout.token_ids,
+    let mut at_one = vec![];
+    for temperature in [1.0, 0.5, 1.3] {
+        let groups = rollout(64, 2, &params(temperature));
+        let sequences: Vec<Sequence<'_>> = groups
+            .iter()
+            .flat_map(|group| {
+                group.rollouts.iter().map(|rollout| Sequence {
+                    prompt_ids: &group.prompt.token_ids,
+                    completion_ids: &rollout.token_ids,
+                })
             })
-        })
-        .collect();
-    let batch = SharedPromptBatch::collate(&sequences);
-    let computed = batch.logprobs(&model, &device).into_data();
-    let recorded = groups.iter().flat_map(|group| &group.rollouts);
-    let recorded: Vec<f32> = recorded.flat_map(|r| r.logprobs.clone()).collect();
-    assert_eq!(recorded.len(), batch.n_targets());
-    let mut largest = 0.0_f32;
-    for (recorded, computed) in recorded.iter().zip(computed.iter::<f32>()) {
-        largest = largest.max((recorded - computed).abs());
+            .collect();
+        let batch = SharedPromptBatch::collate(&sequences);
+        let computed = |temperature: f64| -> Vec<f32> {
+            let logprobs = batch.logprobs(&model, temperature, &device);
+            logprobs.into_data().iter::<f32>().collect()
+        };
+        let recorded = groups.iter().flat_map(|group| &group.rollouts);
+        let recorded: Vec<f32> = recorded.flat_map(|r| r.logprobs.clone()).collect();
+        assert_eq!(recorded.len(), batch.n_targets());
+        let difference = |computed: &[f32]| {
+            let pairs = recorded.iter().zip(computed);
+            pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()))
+        };
+        let largest = difference(&computed(temperature));
+        eprintln!("temperature {temperature}: largest difference {largest:.1e} nats");
+        assert!(largest < 1e-4);
+        // They differ from token to token, and from those at another temperature: the comparison is
+        // not one of equal numbers.
+        let (least, most) = (
+            recorded.iter().copied().reduce(f32::min),
+            recorded.iter().copied().reduce(f32::max),
+        );
+        assert!(most.unwrap() - least.unwrap() > 2.0);
+        match temperature == 1.0 {
+            true => at_one = recorded,
+            false => {
+                assert!(difference(&computed(1.0)) > 0.1);
+                assert_ne!(recorded, at_one);
+            }
+        }
     }
-    eprintln!("largest difference {largest:.1e} nats");
-    assert!(largest < 1e-4);
-    // They differ from token to token: the comparison is not one of equal numbers.
-    assert!(recorded.iter().any(|l| *l < -5.0) && recorded.iter().any(|l| *l > -3.0));
 }

@@ -87,6 +87,7 @@ fn the_trained_scorer_keeps_the_solution_and_the_random_one_does_not() {
             warmup_steps: 5,
             final_rate_share: 0.1,
             weight_decay: 0.0,
+            decay_embeddings: true,
             beta_1: 0.9,
             beta_2: 0.98,
             clip_norm: 1.0,

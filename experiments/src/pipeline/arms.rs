@@ -15,7 +15,7 @@ use extracot_models::PolicyCheckpoint;
 use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
 use extracot_train::objective::{Chrpo, Grpo, PolicyObjective};
 use extracot_train::policy_trainer::{
-    PolicyAlgorithm, PolicyProblem, PolicyTask, RolloutRow, train_policy,
+    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, RolloutRow, train_policy,
 };
 
 use serde::Serialize;
@@ -34,6 +34,9 @@ pub struct Arm {
     pub estimator: Box<dyn AdvantageEstimator>,
     /// The loss.
     pub objective: Box<dyn PolicyObjective>,
+    /// Draws of other problems in place of groups that teach nothing, where the method asks for them;
+    /// none takes the settings' number.
+    pub extra_rounds: Option<usize>,
 }
 
 impl std::fmt::Debug for Arm {
@@ -79,6 +82,7 @@ pub fn full_chrpo(config: &AblationConfig) -> Result<Arm> {
             main: grpo(config),
             alpha: config.chrpo.alpha,
         }),
+        extra_rounds: None,
     })
 }
 
@@ -95,6 +99,7 @@ pub fn without_control(config: &AblationConfig) -> Result<Arm> {
         reward: Box::new(gated(reward)?.with_term(reward.w_mode, mode)?),
         estimator: Box::new(GroupNormalized),
         objective: Box::new(grpo(config)),
+        extra_rounds: None,
     })
 }
 
@@ -109,6 +114,7 @@ pub fn without_mode_and_control(config: &AblationConfig) -> Result<Arm> {
         reward: Box::new(gated(&config.reward)?),
         estimator: Box::new(GroupNormalized),
         objective: Box::new(grpo(config)),
+        extra_rounds: None,
     })
 }
 
@@ -119,6 +125,7 @@ pub fn accuracy_only(config: &AblationConfig) -> Arm {
         reward: Box::new(AccuracyReward),
         estimator: Box::new(GroupNormalized),
         objective: Box::new(grpo(config)),
+        extra_rounds: None,
     }
 }
 
@@ -146,7 +153,11 @@ pub fn train_arm(
     prepared: &Prepared,
 ) -> Result<TrainedArm> {
     let Prepared { sft, reinforce, .. } = prepared;
-    let config = &pipeline.config.chrpo.policy;
+    let settled = &pipeline.config.chrpo.policy;
+    let config = &PolicyConfig {
+        extra_rounds: arm.extra_rounds.unwrap_or(settled.extra_rounds),
+        ..*settled
+    };
     let name = format!("arm_{}", slug(&arm.name));
     let inputs = (&sft.key, &reinforce.key, settings, config, pipeline.seed);
     let stage = pipeline.run.stage(&name, &inputs, |stage| {

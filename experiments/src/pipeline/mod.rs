@@ -3,6 +3,7 @@
 
 mod arms;
 mod base;
+mod baseline_arms;
 mod budgets;
 mod compressor;
 mod compressor_arms;
@@ -28,6 +29,7 @@ pub use arms::{
     Arm, TrainedArm, accuracy_only, full_chrpo, train_arm, without_control,
     without_mode_and_control,
 };
+pub use baseline_arms::{dapo, dr_grpo, l1_exact, thinkless};
 pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};
 pub use budgets::{fill_quotas, measure_budgets};
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};

@@ -32,7 +32,7 @@ const GROUPS: [Group; 3] = [
 ];
 
 /// Names and units of known metrics, in the order of their panels.
-const METRICS: [(&str, &str, &str); 17] = [
+const METRICS: [(&str, &str, &str); 21] = [
     ("reward/main_mean", "Main reward", "reward"),
     ("reward/control_mean", "Control-head reward", "reward"),
     ("reward/acc_mean", "Accuracy term", "reward"),
@@ -55,6 +55,26 @@ const METRICS: [(&str, &str, &str); 17] = [
     ),
     ("policy/kl_k3_nats", "KL to the SFT model (k3)", "nats"),
     ("policy/entropy_nats", "Entropy", "nats"),
+    (
+        "policy/clip_low_share",
+        "Tokens clipped at the lower bound",
+        "share",
+    ),
+    (
+        "policy/clip_high_share",
+        "Tokens clipped at the upper bound",
+        "share",
+    ),
+    (
+        "policy/logprob_mismatch_max",
+        "Rollout against update, largest",
+        "nats",
+    ),
+    (
+        "policy/logprob_mismatch_mean",
+        "Rollout against update, mean",
+        "nats",
+    ),
     ("optim/loss", "Loss", "loss"),
     ("optim/grad_norm", "Gradient norm", "norm"),
     ("optim/learning_rate", "Learning rate", "rate"),

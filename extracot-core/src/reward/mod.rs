@@ -1,18 +1,28 @@
 //! Rewards of one rollout: gates first, shaped terms inside the reached stratum.
 
+mod additive;
 mod control_head;
+mod dapo;
 mod hierarchy;
 mod integrity;
+mod length_control;
 mod terms;
+#[cfg(test)]
+mod testing;
+mod thinkless;
 
 use serde::{Deserialize, Serialize};
 
+pub use additive::AdditiveReward;
 pub use control_head::ControlHeadReward;
+pub use dapo::Overlong;
 pub use hierarchy::{AccuracyReward, HierarchicalReward};
 pub use integrity::{IntegrityRule, violated_rules};
+pub use length_control::{L1_ALPHA, L1_DELTA, LcpoMax, TargetDistance};
 pub use terms::{Calibration, Integrity, Mode, ModeConstants};
+pub use thinkless::LevelCost;
 
-use crate::{KeepLevel, Response, ThinkState, Verdict};
+use crate::{CoreError, KeepLevel, Response, ThinkState, Verdict};
 
 /// All that a reward may look at: parsing, verification and counting have already happened.
 #[derive(Debug, Clone)]
@@ -73,8 +83,51 @@ pub trait RewardTerm: Send + Sync {
     /// Smallest and largest score.
     fn range(&self) -> (f64, f64);
 
-    /// The score of a well-formed rollout, before its weight.
+    /// The score of a rollout, before its weight. [`HierarchicalReward`] asks for well-formed ones
+    /// only, [`AdditiveReward`] for all.
     fn score(&self, context: &RewardContext<'_>) -> f64;
+}
+
+/// A term with its weight.
+struct WeightedTerm {
+    weight: f64,
+    term: Box<dyn RewardTerm>,
+}
+
+impl std::fmt::Debug for WeightedTerm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.weight, self.term.name())
+    }
+}
+
+impl WeightedTerm {
+    /// # Errors
+    ///
+    /// [`CoreError::Setting`] if `weight` is negative or not finite.
+    fn try_new(weight: f64, term: impl RewardTerm + 'static) -> Result<Self, CoreError> {
+        if !weight.is_finite() || weight < 0.0 {
+            let found = format!("{} for `{}`", weight, term.name());
+            return Err(CoreError::Setting {
+                key: "reward weight",
+                found,
+                allowed: "at least 0",
+            });
+        }
+        let term = Box::new(term);
+        Ok(Self { weight, term })
+    }
+
+    fn score(&self, context: &RewardContext<'_>) -> TermScore {
+        self.scored(self.term.score(context))
+    }
+
+    fn scored(&self, raw: f64) -> TermScore {
+        TermScore {
+            name: self.term.name().to_owned(),
+            raw,
+            weighted: self.weight * raw,
+        }
+    }
 }
 
 /// A reward of whole rollouts.

@@ -16,8 +16,10 @@ pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderFamily, DecoderSize};
 pub use rope::{Rope, RopeAngles, RopeScaling, RopeSettings};
 
-use crate::attention_mask::{QueryBlock, causal_blocks, query_blocks, repeat_groups};
-use crate::causal_lm::{CausalLm, RaggedBatch};
+use crate::attention_mask::{
+    QueryBlock, causal_blocks, packed_blocks, query_blocks, repeat_groups,
+};
+use crate::causal_lm::{CausalLm, PackedRows, RaggedBatch};
 use crate::init::draw_new_rows;
 use crate::kv_cache::KvCache;
 
@@ -199,6 +201,16 @@ impl CausalLm for Decoder {
         let positions: Vec<usize> = (0..seq).collect();
         let rope = Rope::new(&positions, 1, &shape.rope, (&device, self.dtype()));
         let blocks = causal_blocks(seq, shape.n_groups, (&device, self.dtype()));
+        self.layers(token_ids, &rope, &blocks, None)
+    }
+
+    fn hidden_packed(&self, token_ids: Tensor<2, Int>, rows: &PackedRows) -> Tensor<3> {
+        let [batch, seq] = token_ids.dims();
+        let device = token_ids.device();
+        let shape = &self.shape;
+        let place = (&device, self.dtype());
+        let rope = Rope::new(&rows.positions(seq), batch, &shape.rope, place);
+        let blocks = packed_blocks(&rows.starts(seq), shape.n_groups, place);
         self.layers(token_ids, &rope, &blocks, None)
     }
 

@@ -1,10 +1,14 @@
 //! From token ids to tensors: one layout for supervised and policy training.
 
+mod completion_loss;
 mod policy;
 mod shards;
 mod shared_prompts;
+#[cfg(test)]
+mod testing;
 mod tokens;
 
+pub use completion_loss::completion_loss;
 pub use policy::{PolicyBatch, PolicyRow, PolicyTensors};
 pub use shards::length_shards;
 pub use shared_prompts::SharedPromptBatch;

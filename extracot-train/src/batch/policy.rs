@@ -28,6 +28,8 @@ pub struct PolicyBatch {
     ref_logprobs: Vec<f32>,
     advantages_main: Vec<f32>,
     advantages_control: Vec<f32>,
+    /// Tokens of each rollout, in order.
+    lengths: Vec<usize>,
     /// Action tokens of the whole update, over all shards: what token means divide by.
     pub n_tokens_total: usize,
     /// Rollouts of the whole update, over all shards.
@@ -41,7 +43,7 @@ pub struct PolicyBatch {
 /// - all: `[n_tokens]`, row after row
 #[derive(Debug, Clone)]
 pub struct PolicyTensors {
-    /// Recorded while sampling, in nats at temperature 1.
+    /// Recorded while sampling, in nats under the distribution that was sampled from.
     pub old_logprobs: Tensor<1>,
     /// Under the reference policy; absent if the objective needs none.
     pub ref_logprobs: Option<Tensor<1>>,
@@ -87,9 +89,27 @@ impl PolicyBatch {
                 0 => row.advantage_control as f32,
                 _ => 0.0,
             }),
+            lengths: rows.iter().map(|row| row.completion_ids.len()).collect(),
             n_tokens_total,
             n_rollouts_total,
         }
+    }
+
+    /// A number for every token, from the tokens of its rollout and its place in it.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n_tokens]`, row after row
+    pub fn per_token(&self, device: &Device, value: impl Fn(usize, usize) -> f64) -> Tensor<1> {
+        let of_rollout = |n: &usize| (0..*n).map(|t| value(*n, t) as f32).collect::<Vec<_>>();
+        let values: Vec<f32> = self.lengths.iter().flat_map(of_rollout).collect();
+        let data = TensorData::new(values, [self.old_logprobs.len()]);
+        Tensor::from_data(data, (device, DType::F32))
+    }
+
+    /// The rollout's main advantage at each of its tokens: `[n_tokens]`.
+    pub fn advantages_main(&self) -> &[f32] {
+        &self.advantages_main
     }
 
     /// Recorded while sampling: `[n_tokens]`, in nats.

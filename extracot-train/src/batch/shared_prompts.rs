@@ -84,12 +84,13 @@ impl SharedPromptBatch {
         self.targets.len()
     }
 
-    /// Log-probabilities of the completion tokens, in nats.
+    /// Log-probabilities of the completion tokens, in nats, under `softmax(logits / temperature)`: the
+    /// distribution that rollouts at this temperature are drawn from.
     ///
     /// # Shapes
     ///
     /// - output: `[n_targets]`, row after row
-    pub fn logprobs<M: CausalLm>(&self, model: &M, device: &Device) -> Tensor<1> {
+    pub fn logprobs<M: CausalLm>(&self, model: &M, temperature: f64, device: &Device) -> Tensor<1> {
         let ints2 =
             |data: &TensorData| Tensor::<2, Int>::from_data(data.clone(), (device, DType::I32));
         let ragged = |n_pads| RaggedBatch { n_pads };
@@ -108,7 +109,7 @@ impl SharedPromptBatch {
 
         let hidden = Tensor::cat(vec![last, hidden], 0);
         let predictors = hidden.select(0, ints(&self.predictors, device));
-        target_logprobs(model, predictors, &self.targets)
+        target_logprobs(model, predictors, &self.targets, temperature)
     }
 }
 
@@ -121,44 +122,15 @@ fn copy_ids(slots: &mut [i32], ids: &[u32]) {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::{Module, ModuleVisitor, Param};
-    use burn::optim::GradientsParams;
-    use extracot_core::Seed;
-    use extracot_models::init::randomize;
-    use extracot_models::{Decoder, DecoderConfig, DecoderSize};
-
     use super::*;
+    use crate::batch::testing::{assert_close, decoder, flat};
     use crate::batch::{TokenBatch, completion_logprobs};
-
-    /// Gradients of all parameters, flat.
-    struct Flat<'a>(&'a GradientsParams, Vec<f32>);
-
-    impl ModuleVisitor for Flat<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let gradient = self.0.get::<D>(param.id).unwrap().into_data();
-            self.1.extend(gradient.iter::<f32>());
-        }
-    }
-
-    fn decoder(device: &Device) -> Decoder {
-        let size = DecoderSize {
-            hidden_size: 16,
-            intermediate_size: 32,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 4,
-            max_position_embeddings: 256,
-            rope_theta: 10_000.0,
-        };
-        let config = DecoderConfig::qwen3(size, 40);
-        randomize(Decoder::new(&config, device), 0.5, 0.5, Seed(3))
-    }
+    use burn::optim::GradientsParams;
 
     #[test]
     fn values_and_gradients_are_those_of_separate_sequences() {
         let device = Device::flex().autodiff();
-        let model = decoder(&device);
+        let model = decoder(true, &device);
         let ids = |n: usize, salt: usize| -> Vec<u32> {
             (0..n)
                 .map(|t| ((t * t + 7 * salt + t) % 40) as u32)
@@ -184,25 +156,54 @@ mod tests {
             let weights = Tensor::<1>::from_data(TensorData::new(weights, [n]), &device);
             let grads = (logprobs * weights).sum().backward();
             let grads = GradientsParams::from_grads(grads, &model);
-            let mut flat = Flat(&grads, vec![]);
-            model.visit(&mut flat);
-            flat.1
+            flat(&grads, &model)
         };
         let shared = SharedPromptBatch::collate(&sequences);
         assert_eq!(shared.n_pads, [65, 0, 69]);
-        let shared = shared.logprobs(&model, &device);
+        let shared = shared.logprobs(&model, 1.0, &device);
         let separate = completion_logprobs(&model, &TokenBatch::collate(&sequences), &device);
         let values = |t: &Tensor<1>| t.clone().into_data().iter::<f32>().collect::<Vec<_>>();
         assert_close(&values(&shared), &values(&separate), 1e-5);
         assert_close(&gradients(shared), &gradients(separate), 2e-4);
     }
 
-    fn assert_close(found: &[f32], want: &[f32], tolerance: f32) {
-        assert_eq!(found.len(), want.len());
-        let largest = want.iter().fold(0.0, |m: f32, w| m.max(w.abs()));
-        assert!(largest > 0.1, "nothing to compare");
-        for (found, want) in found.iter().zip(want) {
-            assert!((found - want).abs() < tolerance, "{found} {want}");
-        }
+    #[test]
+    fn padding_on_either_side_may_hold_anything() {
+        let device = Device::flex().autodiff();
+        let model = decoder(true, &device);
+        let sequences = [(1, 4), (6, 9), (6, 2)].map(|(n_prompt, n_completion)| {
+            let ids = |n: u32, salt| (0..n).map(|t| (t * t + salt) % 40).collect::<Vec<_>>();
+            (ids(n_prompt, 1), ids(n_completion, 5))
+        });
+        let sequences: Vec<Sequence<'_>> = sequences
+            .iter()
+            .map(|(prompt_ids, completion_ids)| Sequence {
+                prompt_ids,
+                completion_ids,
+            })
+            .collect();
+        let clean = SharedPromptBatch::collate(&sequences);
+        let mut dirty = clean.clone();
+        let fill =
+            |data: &TensorData, n_columns: usize, is_padding: &dyn Fn(usize, usize) -> bool| {
+                let ids = data.iter::<i32>().enumerate();
+                let filled = ids.map(|(i, id)| match is_padding(i / n_columns, i % n_columns) {
+                    true => 39,
+                    false => id,
+                });
+                TensorData::new(filled.collect::<Vec<i32>>(), data.shape().clone())
+            };
+        dirty.prompts = fill(&clean.prompts, 6, &|row, column| column < clean.n_pads[row]);
+        let n_fed = [3, 8, 1];
+        dirty.completions = fill(&clean.completions, 8, &|row, column| column >= n_fed[row]);
+        assert_ne!(dirty.prompts, clean.prompts);
+        assert_ne!(dirty.completions, clean.completions);
+        let results = |batch: &SharedPromptBatch| {
+            let logprobs = batch.logprobs(&model, 1.0, &device);
+            let values: Vec<f32> = logprobs.clone().into_data().iter::<f32>().collect();
+            let grads = GradientsParams::from_grads(logprobs.sum().backward(), &model);
+            (values, flat(&grads, &model))
+        };
+        assert_eq!(results(&clean), results(&dirty));
     }
 }

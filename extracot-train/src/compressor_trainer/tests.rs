@@ -113,6 +113,7 @@ fn config(n_steps: usize, n_shards: usize, learning_rate: f64) -> CompressorConf
             warmup_steps: 10,
             final_rate_share: 0.1,
             weight_decay: 0.0,
+            decay_embeddings: true,
             beta_1: 0.9,
             beta_2: 0.98,
             clip_norm: 1.0,

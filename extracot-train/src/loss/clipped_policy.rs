@@ -13,6 +13,16 @@ pub struct ClipRange {
 }
 
 impl ClipRange {
+    /// Weights between 0.8 and 1.28.
+    ///
+    /// # Source
+    ///
+    /// DAPO, arXiv 2503.14476, section 4.1.
+    pub const DAPO: Self = Self {
+        low: 0.2,
+        high: 0.28,
+    };
+
     /// Weights between `1 - low` and `1 + high`.
     ///
     /// # Errors
@@ -27,6 +37,17 @@ impl ClipRange {
             found: format!("[{low}, {high}]"),
             allowed: "[low, high] with 0 < low < 1 and 0 < high",
         })
+    }
+
+    /// Whether the loss of a token is cut at the lower bound: its probability fell as its advantage asks,
+    /// and further than counts.
+    pub fn cuts_low(self, weight: f64, advantage: f64) -> bool {
+        advantage < 0.0 && weight < 1.0 - self.low
+    }
+
+    /// Whether the loss of a token is cut at the upper bound.
+    pub fn cuts_high(self, weight: f64, advantage: f64) -> bool {
+        advantage > 0.0 && weight > 1.0 + self.high
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{Grpo, PolicyObjective};
 use crate::batch::{PolicyBatch, PolicyTensors};
-use crate::loss::clipped_policy_loss;
+use crate::loss::{ClipRange, clipped_policy_loss};
 
 /// ```text
 /// loss = tokenmean_t( clip_pg(A_main) ) + alpha mean_i( clip_pg(A_ctrl) at t = 0 )
@@ -29,6 +29,10 @@ impl PolicyObjective for Chrpo {
         self.main.needs_reference()
     }
 
+    fn clip(&self) -> Option<ClipRange> {
+        self.main.clip()
+    }
+
     fn loss(&self, batch: &PolicyBatch, inputs: PolicyTensors, logprobs: Tensor<1>) -> Tensor<1> {
         // Zero advantages leave every token but the first of each rollout without a part.
         let control = clipped_policy_loss(
@@ -48,7 +52,6 @@ mod tests {
 
     use super::*;
     use crate::batch::PolicyRow;
-    use crate::loss::ClipRange;
 
     fn row(n_tokens: usize, main: f64, control: f64) -> PolicyRow {
         PolicyRow {

@@ -28,6 +28,10 @@ impl PolicyObjective for Grpo {
         self.beta > 0.0
     }
 
+    fn clip(&self) -> Option<ClipRange> {
+        Some(self.clip)
+    }
+
     fn loss(&self, batch: &PolicyBatch, inputs: PolicyTensors, logprobs: Tensor<1>) -> Tensor<1> {
         let policy = clipped_policy_loss(
             logprobs.clone(),
