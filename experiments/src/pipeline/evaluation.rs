@@ -10,11 +10,22 @@ use super::{Pipeline, Prepared, TrainedArm};
 use crate::run::StageFolder;
 use crate::summary::RowKind;
 
-/// All records of the table, row by row.
+/// Name, kind, asked level, records in the order of the test problems.
+pub type EvaluatedRow = (String, RowKind, Option<KeepLevel>, Vec<EvalRecord>);
+
+/// All records of the table, row by row; the first is the base model's.
 #[derive(Debug, Clone)]
 pub struct Evaluations {
-    /// Name, kind, asked level, records in the order of the test problems.
-    pub rows: Vec<(String, RowKind, Option<KeepLevel>, Vec<EvalRecord>)>,
+    /// The rows.
+    pub rows: Vec<EvaluatedRow>,
+}
+
+impl Evaluations {
+    /// The records of the row with this name.
+    pub fn records(&self, name: &str) -> Option<&[EvalRecord]> {
+        let row = self.rows.iter().find(|row| row.0 == name);
+        row.map(|(.., records)| records.as_slice())
+    }
 }
 
 /// Evaluates every row of the table.
@@ -56,6 +67,25 @@ pub fn evaluate_all(
         add(&arm.name, RowKind::Arm, None, &arm.stage)?;
     }
     Ok(Evaluations { rows })
+}
+
+/// Rows of one model at fixed levels, named by `model_name` and level.
+///
+/// # Errors
+///
+/// If decoding or writing fails.
+pub fn evaluate_levels(
+    pipeline: &Pipeline,
+    model_name: &str,
+    model: &StageFolder,
+    levels: &[KeepLevel],
+) -> Result<Vec<EvaluatedRow>> {
+    let row = |level: &KeepLevel| {
+        let name = format!("{model_name}, level {level}");
+        let records = evaluate_model(pipeline, &name, model, Some(ControlToken::Level(*level)))?;
+        Ok((name, RowKind::FixedLevel, Some(*level), records))
+    };
+    levels.iter().map(row).collect()
 }
 
 /// Records of one model under one control token, in the order of the evaluation problems; `name`

@@ -29,18 +29,18 @@ pub use arms::{
     Arm, TrainedArm, accuracy_only, full_chrpo, train_arm, without_control,
     without_mode_and_control,
 };
-pub use baseline_arms::{dapo, dr_grpo, l1_exact, thinkless};
 pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};
+pub use baseline_arms::{dapo, dr_grpo, l1_exact, thinkless};
 pub use budgets::{fill_quotas, measure_budgets};
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
 pub use compressor_arms::{
     ArmCompressor, ArmText, Atoms, ClassifierRecipe, CompressorArm, compress_arm,
 };
 pub use compressor_table::compare_compressors;
-pub use evaluation::{Evaluations, evaluate_all, evaluate_model};
+pub use evaluation::{EvaluatedRow, Evaluations, evaluate_all, evaluate_levels, evaluate_model};
 pub use prepare::{Prepared, prepare};
 pub use sft::{fixed_sft, fixed_sft_by, level_sft, mixed_sft};
-pub use table::{aims, summarize};
+pub use table::{aims, higher_accuracy, summarize};
 pub use traces::collect_traces;
 
 use crate::config::AblationConfig;

@@ -19,6 +19,9 @@ use super::compressor::CompressedTrace;
 use super::{Pipeline, Policy};
 use crate::run::StageFolder;
 
+/// The stage of the fixed levels, and its random stream.
+const FIXED: &str = "sft_fixed";
+
 /// Think texts by level; each problem once per level.
 struct Queues {
     fixed: BTreeMap<KeepLevel, Vec<SftExample>>,
@@ -43,10 +46,13 @@ pub fn fixed_sft(
 ) -> Result<StageFolder> {
     let curriculum = pipeline.config.sft.curriculum()?;
     let stages = &pipeline.config.sft.stages;
-    fixed_sft_by(pipeline, base, traces, compressed, &curriculum, stages)
+    let inputs = (base, traces, compressed);
+    fixed_sft_by(pipeline, FIXED, inputs, &curriculum, stages)
 }
 
-/// Fine-tunes the base model on the fixed levels, by any curriculum.
+/// Fine-tunes the base model on the fixed levels, by any curriculum and on the texts of any compressor:
+/// `inputs` are base, traces and compressed texts. `name` names the stage; whatever it is, the same random
+/// stream draws the examples.
 ///
 /// `settings` must hold every constant of the curriculum: it decides whether a finished stage is
 /// reused.
@@ -56,22 +62,21 @@ pub fn fixed_sft(
 /// If training or writing fails.
 pub fn fixed_sft_by(
     pipeline: &Pipeline,
-    base: &StageFolder,
-    traces: &StageFolder,
-    compressed: &StageFolder,
+    name: &str,
+    (base, traces, compressed): (&StageFolder, &StageFolder, &StageFolder),
     curriculum: &dyn RatioCurriculum,
     settings: &impl Serialize,
 ) -> Result<StageFolder> {
     let config = &pipeline.config.sft;
     let inputs = (&compressed.key, settings, config.fixed, pipeline.seed);
-    pipeline.run.stage("sft_fixed", &inputs, |stage| {
+    pipeline.run.stage(name, &inputs, |stage| {
         let policy = with_fresh_control_tokens(pipeline.policy(base)?, pipeline.seed)?;
         let queues = queues(&policy, traces, compressed, &BTreeMap::new())?;
         let counts = queues.counts.clone();
         train(
             pipeline,
             stage,
-            &stage.name,
+            FIXED,
             policy,
             &config.fixed,
             counts,

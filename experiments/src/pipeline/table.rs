@@ -172,6 +172,44 @@ fn sample_rollouts(pipeline: &Pipeline, arm: &str, rows: &[RolloutRow]) -> Vec<S
         .collect()
 }
 
+/// The aim that one row is right on more problems than another, paired and by McNemar's test; `least` is
+/// the difference that was aimed at, as a share. `None` if there is no such row.
+///
+/// # Errors
+///
+/// If the two are not of the same problems.
+pub fn higher_accuracy(
+    pipeline: &Pipeline,
+    evaluations: &Evaluations,
+    (better, worse): (&str, &str),
+    least: f64,
+) -> Result<Option<Aim>> {
+    let records = |name| evaluations.records(name);
+    let (Some(this), Some(other)) = (records(better), records(worse)) else {
+        return Ok(None);
+    };
+    let seed = pipeline.seed.derive("statistics", 0).derive("aims", 0);
+    let found = Comparison::try_new(this, other, seed)?;
+    let gain = &found.accuracy;
+    let p = found
+        .mcnemar
+        .map_or(gain.p_two_sided, |test| test.p_two_sided);
+    Ok(Some(Aim {
+        aim: match least > 0.0 {
+            true => format!("{better}: accuracy at least that of {worse} plus {least}"),
+            false => format!("{better}: higher accuracy than {worse}, p below 0.05"),
+        },
+        found: format!(
+            "{:+.3} [{:+.3}, {:+.3}], McNemar {}",
+            gain.mean,
+            gain.low,
+            gain.high,
+            p_phrase(p)
+        ),
+        reached: gain.mean >= least && gain.mean > 0.0 && (least > 0.0 || p < 0.05),
+    }))
+}
+
 /// The aims of the method in miniature, and what came out: the arms are full CHRPO and then its
 /// ablations.
 pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
