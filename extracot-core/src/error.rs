@@ -81,6 +81,12 @@ pub enum CoreError {
         /// Index of the first such value.
         value_idx: usize,
     },
+    /// A statistic of values that are all the same.
+    #[error("{what} of values that are all equal is not defined")]
+    ConstantSample {
+        /// The statistic.
+        what: &'static str,
+    },
     /// Paired samples of different lengths.
     #[error("{what} of samples of {left} and {right} values")]
     SampleLengths {
