@@ -3,6 +3,7 @@
 
 pub mod annotate;
 mod ask;
+mod asked;
 pub mod bench;
 pub mod classify;
 pub mod compare;
@@ -19,6 +20,7 @@ mod response_text;
 pub mod score;
 mod scorer;
 pub mod train_compressor;
+mod verdict;
 pub mod verify;
 
 use std::num::NonZeroUsize;
