@@ -173,6 +173,7 @@ fn problem_of(row: ProblemRow, line: usize) -> Result<Problem> {
         solution: row.solution,
         answer,
         difficulty: None,
+        options: Vec::new(),
     })
 }
 

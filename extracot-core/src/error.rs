@@ -97,6 +97,33 @@ pub enum CoreError {
         /// Values of the second sample.
         right: usize,
     },
+    /// Evaluations of different problems.
+    #[error(
+        "problem `{problem_id}` is in one of the two evaluations only; both must be of the same \
+         problems"
+    )]
+    ProblemSets {
+        /// The first such problem.
+        problem_id: String,
+    },
+    /// A sample that was evaluated twice.
+    #[error("problem `{problem_id}` has two samples {sample_idx} in one evaluation")]
+    DoubledSample {
+        /// The problem.
+        problem_id: String,
+        /// The index that stands twice.
+        sample_idx: usize,
+    },
+    /// Problems of one evaluation with different numbers of samples.
+    #[error("problem `{problem_id}` has {found} sample(s), others have {expected}")]
+    UnevenSamples {
+        /// The first such problem.
+        problem_id: String,
+        /// Its samples.
+        found: usize,
+        /// Samples of the first problem.
+        expected: usize,
+    },
     /// Scores that do not fit the atoms they are for.
     #[error("{found} keep scores for {expected} atoms")]
     ScoreCount {

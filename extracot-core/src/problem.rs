@@ -17,4 +17,8 @@ pub struct Problem {
     /// Graded difficulty (for the generator: the number of steps), where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difficulty: Option<u32>,
+    /// Contents of the options of a multiple-choice question, in order; empty for others. The gold
+    /// answer is then a letter, and [`crate::dataset::option_text`] gives the content it stands for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Prompts, rollouts, verdicts: shared by evaluation, teacher budgets and trace collection.
 
 use extracot_core::report::EvalRecord;
+use extracot_core::verify::extract_answer;
 use extracot_core::{
     AnswerVerifier, ChatTemplate, ControlToken, CoreError, Problem, Prompt, Response,
     ResponseParser, Rollout, RolloutEngine, SamplingParams, Seed, Tokenizer, Verdict,
@@ -87,14 +88,18 @@ where
     let groups = engine.rollout(&prompts, params, seed)?;
     let mut records = Vec::with_capacity(groups.len() * params.group_size);
     for (problem, group) in problems.iter().zip(&groups) {
-        for rollout in &group.rollouts {
+        for (sample_idx, rollout) in group.rollouts.iter().enumerate() {
             let JudgedRollout { response, verdict } = context.judge(problem, rollout);
+            let extracted = extract_answer(&response.visible);
             records.push(EvalRecord {
                 problem_id: problem.id.clone(),
+                sample_idx,
                 difficulty: problem.difficulty,
                 asked: control,
                 chosen: response.control.and_then(ControlToken::level),
                 verdict,
+                extracted: extracted.map(|found| found.text.to_owned()),
+                extraction: extracted.map(|found| found.rule),
                 think_state: response.think_state,
                 finish: rollout.finish,
                 think_tokens: response.think_tokens,

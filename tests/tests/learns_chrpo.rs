@@ -168,6 +168,7 @@ fn run(
         solution: None,
         answer: "answer".into(),
         difficulty: None,
+        options: Vec::new(),
     };
     // The budget is 40 percent: 20 earns the progress reward, the longer levels pay.
     let budget = KeepLevel::try_new(40).ok();

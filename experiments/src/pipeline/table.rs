@@ -255,7 +255,10 @@ pub fn aims(rows: &[TableRow]) -> Vec<Aim> {
                     gain.mean,
                     gain.low,
                     gain.high,
-                    p_phrase(versus.mcnemar_p)
+                    versus.mcnemar.map_or_else(
+                        || "not defined".to_owned(),
+                        |found| p_phrase(found.p_two_sided)
+                    )
                 ),
                 reached: gain.mean >= AIM_GAIN,
             });

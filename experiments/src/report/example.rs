@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use extracot_core::KeepLevel;
-use extracot_core::report::{Comparison, DifficultyRow, EvalSummary};
+use extracot_core::report::{Comparison, DifficultyRow, EvalSummary, McNemar};
 use extracot_core::stats::{Interval, PairedDifference, mcnemar_exact, wilson_interval};
 
 use crate::summary::{
@@ -132,8 +132,10 @@ fn row(name: &str, kind: RowKind, ratio: f64, accuracy: f64, chosen: [usize; 5])
         } else {
             1.0 - stated as f64 / N_EACH as f64
         },
+        format_error_rate: Some(0.008),
         chosen: BTreeMap::new(),
         by_difficulty: (1..=DIFFICULTIES).map(part).collect(),
+        repeated: None,
     };
     for part in &summary.by_difficulty {
         for (level, n) in &part.chosen {
@@ -189,9 +191,11 @@ fn comparison(this: &EvalSummary, other: &EvalSummary) -> Comparison {
             high: net as f64 / this.n as f64 + 0.02,
             p_two_sided: 0.2,
         },
-        n_only_this,
-        n_only_other,
-        mcnemar_p: mcnemar_exact(n_only_this, n_only_other),
+        mcnemar: Some(McNemar {
+            n_only_this,
+            n_only_other,
+            p_two_sided: mcnemar_exact(n_only_this, n_only_other),
+        }),
         think_tokens: PairedDifference {
             mean: tokens,
             low: tokens - 8.2,

@@ -57,7 +57,12 @@ fn sentence(row: &TableRow, base: Option<&TableRow>) -> String {
         None => out.push_str("; it was not compared with the base model problem by problem."),
         Some(found) => {
             let points = 100.0 * found.accuracy.mean;
-            out.push_str(&accuracy_phrase(points, found.mcnemar_p));
+            // The bootstrap where McNemar's test has no problem-wise verdicts to count.
+            let (test, p) = match found.mcnemar {
+                Some(mcnemar) => ("McNemar", mcnemar.p_two_sided),
+                None => ("bootstrap", found.accuracy.p_two_sided),
+            };
+            out.push_str(&accuracy_phrase(points, test, p));
         }
     }
     out
@@ -71,19 +76,19 @@ fn token_phrase(p: f64) -> String {
     }
 }
 
-fn accuracy_phrase(points: f64, p: f64) -> String {
+fn accuracy_phrase(points: f64, test: &str, p: f64) -> String {
     let size = number(points.abs(), 1);
     let side = if points < 0.0 { "below" } else { "above" };
     if p < SIGNIFICANCE {
         format!(
-            ", {size} points {side} the base model, significant (McNemar {}).",
+            ", {size} points {side} the base model, significant ({test} {}).",
             p_phrase(p)
         )
     } else if points == 0.0 {
-        format!(", as many as the base model (McNemar {}).", p_phrase(p))
+        format!(", as many as the base model ({test} {}).", p_phrase(p))
     } else {
         format!(
-            ", {size} points {side} the base model, not significant (McNemar {}).",
+            ", {size} points {side} the base model, not significant ({test} {}).",
             p_phrase(p)
         )
     }

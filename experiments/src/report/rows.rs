@@ -98,8 +98,13 @@ pub(super) fn comparison_cells(name: &str, comparison: &Comparison) -> Vec<Strin
     vec![
         name.into(),
         format!("{points} [{low}, {high}]"),
-        format!("{}/{}", comparison.n_only_this, comparison.n_only_other),
-        p_value(comparison.mcnemar_p),
+        comparison.mcnemar.map_or_else(
+            || MISSING.into(),
+            |found| format!("{}/{}", found.n_only_this, found.n_only_other),
+        ),
+        comparison
+            .mcnemar
+            .map_or_else(|| MISSING.into(), |found| p_value(found.p_two_sided)),
         format!(
             "{} [{}, {}]",
             signed(tokens.mean, 1),

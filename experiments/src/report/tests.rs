@@ -91,7 +91,7 @@ fn the_table_says_what_the_summary_says() {
         .lines()
         .find(|line| line.starts_with("full CHRPO "))
         .unwrap();
-    let found = summary.rows[7].versus_base.unwrap();
+    let found = summary.rows[7].versus_base.unwrap().mcnemar.unwrap();
     assert!(
         line.contains(&format!("{}/{}", found.n_only_this, found.n_only_other)),
         "{line}"
@@ -125,7 +125,7 @@ fn the_same_summary_gives_the_same_bytes() {
 fn significance_is_never_claimed_without_evidence() {
     let mut summary = example(0);
     let found = summary.rows[7].versus_base.as_mut().unwrap();
-    found.mcnemar_p = 0.31;
+    found.mcnemar.as_mut().unwrap().p_two_sided = 0.31;
     found.think_tokens.p_two_sided = 0.2;
     let sentence = headline(&summary);
     assert_eq!(sentence.matches("significant").count(), 2, "{sentence}");

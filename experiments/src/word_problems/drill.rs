@@ -28,6 +28,7 @@ pub fn drill(plan: &Plan, id: String) -> WordProblem {
             solution: None,
             answer: value.to_string(),
             difficulty: Some(plan.operations.len() as u32),
+            options: Vec::new(),
         },
         think: equations.join(" "),
         visible: format!("The answer is \\boxed{{{value}}}."),

@@ -201,6 +201,7 @@ pub fn word_problem(plan: &Plan, id: String, detail: Detail, seed: Seed) -> Word
             solution: Some(equations.join(" ")),
             answer: value.to_string(),
             difficulty: Some(n_steps as u32),
+            options: Vec::new(),
         },
         think: think.join(" "),
         visible: format!("The answer is \\boxed{{{value}}}."),

@@ -70,6 +70,7 @@ impl KeepScorer for HeuristicScorer {
             solution: None,
             answer: String::new(),
             difficulty: None,
+            options: Vec::new(),
         };
         let labels = HeuristicAnnotator.annotate(&problem, cot)?;
         KeepScores::try_new(zero_or_one(&labels), cot.n_atoms())

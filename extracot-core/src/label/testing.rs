@@ -10,6 +10,7 @@ pub(super) fn problem(solution: Option<&str>) -> Problem {
         solution: solution.map(str::to_owned),
         answer: "72".to_owned(),
         difficulty: None,
+        options: Vec::new(),
     }
 }
 

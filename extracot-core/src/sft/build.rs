@@ -92,6 +92,7 @@ mod tests {
             solution: None,
             answer: "4".into(),
             difficulty: None,
+            options: Vec::new(),
         };
         let level = KeepLevel::ALL[0];
         let example = builder

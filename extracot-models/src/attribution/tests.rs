@@ -28,6 +28,7 @@ fn problem(answer: &str) -> Problem {
         solution: None,
         answer: answer.to_owned(),
         difficulty: None,
+        options: Vec::new(),
     }
 }
 

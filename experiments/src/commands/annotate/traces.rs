@@ -85,6 +85,7 @@ fn trace(
             solution: row.solution,
             answer,
             difficulty: None,
+            options: Vec::new(),
         },
         costs: atom_costs(&cot, tokenizer),
         cot,

@@ -1,0 +1,52 @@
+//! One evaluated sample.
+
+use serde::{Deserialize, Serialize};
+
+use crate::verify::ExtractionRule;
+use crate::{ControlToken, FinishReason, KeepLevel, ThinkState, Verdict};
+
+/// One evaluated sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalRecord {
+    /// The problem.
+    pub problem_id: String,
+    /// Index of the sample among those of the problem.
+    #[serde(default)]
+    pub sample_idx: usize,
+    /// The problem's graded difficulty, where known.
+    pub difficulty: Option<u32>,
+    /// What the prompt asked; `None` for a model without control tokens.
+    pub asked: Option<ControlToken>,
+    /// The level the completion states first.
+    pub chosen: Option<KeepLevel>,
+    /// Verdict on the visible answer.
+    pub verdict: Verdict,
+    /// The answer in the visible part, as written.
+    #[serde(default)]
+    pub extracted: Option<String>,
+    /// How it was found.
+    #[serde(default)]
+    pub extraction: Option<ExtractionRule>,
+    /// Whether the think text was closed.
+    pub think_state: ThinkState,
+    /// Why generation ended.
+    pub finish: FinishReason,
+    /// Think tokens; every generated token if the think text was never closed.
+    pub think_tokens: usize,
+    /// All generated tokens.
+    pub total_tokens: usize,
+    /// The decoded completion.
+    pub text: String,
+}
+
+impl EvalRecord {
+    /// 1 for a right answer, else 0.
+    pub(super) fn score(&self) -> f64 {
+        f64::from(u8::from(self.verdict.is_correct()))
+    }
+
+    /// Think tokens as a number to average.
+    pub(super) fn length(&self) -> f64 {
+        self.think_tokens as f64
+    }
+}
