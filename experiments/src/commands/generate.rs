@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use extracot_core::{
-    ControlToken, FinishReason, Prompt, Rollout, RolloutEngine, SamplingParams, Seed,
-    Tokenizer,
+    ControlToken, FinishReason, Prompt, Rollout, RolloutEngine, SamplingParams, Seed, Tokenizer,
 };
 use extracot_models::{CausalLm, LocalEngine, StopRule, Workload};
 use serde::{Deserialize, Serialize};

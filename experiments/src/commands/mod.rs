@@ -15,12 +15,11 @@ pub mod eval;
 pub mod generate;
 mod model;
 mod partial;
-pub mod rows;
 mod response_text;
+pub mod rows;
 pub mod score;
 mod scorer;
 pub mod train_compressor;
-mod verdict;
 pub mod verify;
 
 use std::num::NonZeroUsize;

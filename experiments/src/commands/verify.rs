@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::response_text::ResponseText;
 use super::rows::is_stream;
-use super::verdict::VerdictName;
+use crate::sweep::VerdictName;
 
 /// Rows that are judged side by side and then written.
 const CHUNK: usize = 4096;
@@ -252,7 +252,12 @@ mod tests {
     fn many_rows_keep_their_order_and_a_bad_one_is_named_by_line() {
         let n = CHUNK + 100;
         let mut text: String = (0..n)
-            .map(|id| format!("{{\"id\":{id},\"gold\":\"{id}\",\"pred\":\"{}\"}}\n", id % 7))
+            .map(|id| {
+                format!(
+                    "{{\"id\":{id},\"gold\":\"{id}\",\"pred\":\"{}\"}}\n",
+                    id % 7
+                )
+            })
             .collect();
         text += "\n{\"id\":0,\"gold\":\"1\"}\n";
         let (judged, result) = run(&text);

@@ -160,9 +160,7 @@ mod tests {
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (5, 2));
         assert_eq!(reply.reasoning, None);
         for name in ["reasoning_content", "reasoning"] {
-            let body = format!(
-                r#"{{"choices":[{{"message":{{"content":"4","{name}":"2+2"}}}}]}}"#
-            );
+            let body = format!(r#"{{"choices":[{{"message":{{"content":"4","{name}":"2+2"}}}}]}}"#);
             let reply = ChatReply::parse(&body).unwrap();
             assert_eq!(reply.reasoning.as_deref(), Some("2+2"));
         }

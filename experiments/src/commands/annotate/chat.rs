@@ -128,16 +128,21 @@ impl Asking<'_> {
                 let (place, request) = &due[turn];
                 ask(client, settings, request, windows.get(*place).1.len())
             };
-            ask_all(&turns, settings.endpoint.concurrency.get(), ask, |turn, answer| {
-                let place = due[turn].0;
-                let goes_on = patience.goes_on(setback(&answer.reply.outcome));
-                states[place].add(answer);
-                partial.keep([(place, states[place].clone())])?;
-                if states[place].settled(n_rounds).is_some() {
-                    progress.advance(1, &format!("round {}", round + 1));
-                }
-                Ok(goes_on)
-            })?;
+            ask_all(
+                &turns,
+                settings.endpoint.concurrency.get(),
+                ask,
+                |turn, answer| {
+                    let place = due[turn].0;
+                    let goes_on = patience.goes_on(setback(&answer.reply.outcome));
+                    states[place].add(answer);
+                    partial.keep([(place, states[place].clone())])?;
+                    if states[place].settled(n_rounds).is_some() {
+                        progress.advance(1, &format!("round {}", round + 1));
+                    }
+                    Ok(goes_on)
+                },
+            )?;
             if self.patience.stopped_by.is_some() {
                 break;
             }

@@ -9,13 +9,13 @@ use extracot_models::HfTokenizer;
 use serde_json::{Map, Value};
 
 use super::arguments::Eval;
-use super::prediction::{Completion, Prediction};
 use super::source::{Failures, SampleSource, Take, Task, TimedAlone};
 use crate::commands::ask::{Patience, Setback, ask_all};
 use crate::commands::asked::Asked;
 use crate::commands::response_text::{ResponseText, leading_control};
 use crate::openai::{Address, ChatClient, ChatFailure, ChatReply, ChatRequest, Exchange};
 use crate::progress::Progress;
+use crate::sweep::{Completion, Prediction};
 
 /// Bits of the seed that a request carries: some servers read no more.
 const SEED_BITS: u32 = 31;
@@ -56,11 +56,7 @@ impl<'a> ChatSource<'a> {
     /// # Errors
     ///
     /// If the tokenizer, the key or a setting cannot be used.
-    pub(super) fn open(
-        address: &Address,
-        arguments: &'a Eval,
-        task: &'a Task<'a>,
-    ) -> Result<Self> {
+    pub(super) fn open(address: &Address, arguments: &'a Eval, task: &'a Task<'a>) -> Result<Self> {
         let folder = arguments.tokenizer.as_deref();
         let folder = folder.context("--tokenizer is missing")?;
         let endpoint = &arguments.endpoint;
@@ -163,7 +159,9 @@ fn finish(reason: Option<&str>) -> Result<FinishReason, Open> {
 
 /// The whole completion as one text, where the endpoint keeps its parts apart too.
 fn text(reply: ChatReply, finish: FinishReason) -> String {
-    let refused = reply.refusal.filter(|text| reply.content.is_empty() && !text.is_empty());
+    let refused = reply
+        .refusal
+        .filter(|text| reply.content.is_empty() && !text.is_empty());
     let visible = refused.unwrap_or(reply.content);
     match reply.reasoning.filter(|text| !text.trim().is_empty()) {
         None => visible,
@@ -244,6 +242,10 @@ impl SampleSource for ChatSource<'_> {
         })
     }
 
+    fn count(&self, text: &str) -> Option<usize> {
+        Some(self.tokenizer.encode(text).len())
+    }
+
     fn side_by_side(&self) -> String {
         format!("{} requests at one time", self.concurrency)
     }
@@ -272,10 +274,7 @@ mod tests {
         let whole = text(reply("4", Some("<COMP_40>\n2+2\n")), done);
         assert_eq!(whole, "<COMP_40>\n<think>\n2+2\n</think>\n4");
         let cut = text(reply("", Some("2+")), FinishReason::MaxTokens);
-        assert_eq!(
-            ResponseText::split(&cut).think_state,
-            ThinkState::Unclosed
-        );
+        assert_eq!(ResponseText::split(&cut).think_state, ThinkState::Unclosed);
         // A think text that ended and says nothing visible is closed.
         let silent = text(reply("", Some("2+2")), done);
         assert_eq!(ResponseText::split(&silent).think_state, ThinkState::Closed);

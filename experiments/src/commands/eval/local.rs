@@ -6,11 +6,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use extracot_core::prompt::THINK_OPEN;
-use extracot_core::{Prompt, ResponseParser, Rollout, RolloutEngine, SamplingParams, Tokenizer};
+use extracot_core::{
+    Problem, Prompt, ResponseParser, Rollout, RolloutEngine, SamplingParams, Tokenizer,
+};
 use extracot_models::{CausalLm, Decoder, LocalEngine, StopRule, Workload};
 
 use super::arguments::LocalArguments;
-use super::prediction::{Completion, Prediction};
 use super::problems::ProblemFile;
 use super::source::{Failures, SampleSource, Take, Task, TimedAlone};
 use crate::commands::asked::Asked;
@@ -18,6 +19,7 @@ use crate::commands::estimate::check_fits;
 use crate::commands::model::LoadedModel;
 use crate::commands::response_text::ResponseText;
 use crate::progress::Progress;
+use crate::sweep::{Completion, Prediction};
 
 /// Batches of every worker after which samples are kept: few, so that little is lost with a kill,
 /// and more than one, so that workers rarely wait for each other.
@@ -94,7 +96,7 @@ impl<'a> LocalSource<'a> {
         self.model.check_control(asked.0)?;
         let tokenizer = self.model.tokenizer()?;
         let engine = self.engine(&|_, _| ());
-        let prompt = |(idx, problem): (usize, &extracot_core::Problem)| {
+        let prompt = |(idx, problem): (usize, &Problem)| -> Result<Prompt> {
             let prompt = Prompt {
                 id: problem.id.clone(),
                 token_ids: tokenizer.encode(&self.text(idx, asked)?),
@@ -241,6 +243,10 @@ impl SampleSource for LocalSource<'_> {
             whole,
             n_tokens,
         })
+    }
+
+    fn count(&self, _text: &str) -> Option<usize> {
+        None
     }
 
     fn side_by_side(&self) -> String {

@@ -1,17 +1,16 @@
 //! The problems of a sweep, and whether they were trained on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use extracot_core::jsonl::read_numbered_jsonl;
 use extracot_core::{AnswerVerifier, CoreError, MathVerifier, Problem, Verdict};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// Ids that are listed of a group; the count says how many there are.
-const MAX_LISTED: usize = 20;
+use super::run_folder::ProblemTexts;
+use crate::sweep::{Leakage, Listed};
 
 /// The problems of a file.
 #[derive(Debug)]
@@ -24,46 +23,6 @@ pub(super) struct ProblemFile {
     pub(super) n_in_file: usize,
     /// SHA-256 of the file.
     pub(super) sha256: String,
-}
-
-/// Problems that something is to be said of.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Listed {
-    /// How many.
-    pub(super) n: usize,
-    /// Ids of the first ones.
-    pub(super) ids: Vec<String>,
-}
-
-impl Listed {
-    fn of<'a>(problems: impl Iterator<Item = &'a Problem>) -> Self {
-        let ids: Vec<String> = problems.map(|problem| problem.id.clone()).collect();
-        let n = ids.len();
-        Self {
-            n,
-            ids: ids.into_iter().take(MAX_LISTED).collect(),
-        }
-    }
-}
-
-impl std::fmt::Display for Listed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let more = if self.n > self.ids.len() { ", .." } else { "" };
-        write!(f, "{}{more}", self.ids.join(", "))
-    }
-}
-
-/// Evaluated problems that are in a training file too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Leakage {
-    /// The training file.
-    pub(super) file: String,
-    /// SHA-256 of it.
-    pub(super) sha256: String,
-    /// Its rows.
-    pub(super) n_rows: usize,
-    /// Evaluated problems whose question is there, but for case and white space.
-    pub(super) shared: Listed,
 }
 
 impl ProblemFile {
@@ -82,7 +41,11 @@ impl ProblemFile {
             let place = || format!("{}:{line}", path.display());
             let problem = problem(&row, line).with_context(place)?;
             if let Some(first) = seen.insert(problem.id.clone(), line) {
-                bail!("{}: id `{}` is that of line {first} too", place(), problem.id);
+                bail!(
+                    "{}: id `{}` is that of line {first} too",
+                    place(),
+                    problem.id
+                );
             }
             if limit.is_none_or(|limit| problems.len() < limit) {
                 problems.push(problem);
@@ -133,10 +96,11 @@ impl ProblemFile {
         })
     }
 
-    /// The problems by id.
-    pub(super) fn by_id(&self) -> HashMap<&str, &Problem> {
-        let pairs = self.problems.iter().map(|p| (p.id.as_str(), p));
-        pairs.collect()
+    /// Question and gold answer by id.
+    pub(super) fn texts(&self) -> ProblemTexts {
+        let problems = self.problems.iter();
+        let pair = |p: &Problem| (p.id.clone(), (p.question.clone(), p.answer.clone()));
+        problems.map(pair).collect()
     }
 }
 
@@ -191,6 +155,7 @@ fn problem(row: &Map<String, Value>, line: usize) -> Result<Problem> {
         solution: None,
         answer,
         difficulty,
+        options: vec![],
     })
 }
 
@@ -223,10 +188,7 @@ mod tests {
         let text = format!("{GOOD}\n{{\"question\":\"r\",\"answer\":\"x\"}}\n");
         let file = read(&text, None).unwrap();
         let ids: Vec<&str> = file.problems.iter().map(|p| p.id.as_str()).collect();
-        assert_eq!(
-            (ids, file.lines.clone()),
-            (vec!["1", "line-3"], vec![1, 3])
-        );
+        assert_eq!((ids, file.lines.clone()), (vec!["1", "line-3"], vec![1, 3]));
         assert_eq!(file.problems[0].answer, "4");
         assert_eq!(file.problems[0].difficulty, Some(2));
         let file = read(&text, Some(1)).unwrap();
@@ -263,7 +225,11 @@ mod tests {
         let file = read("{\"id\":\"a\",\"question\":\"How  many?\",\"answer\":1}\n{\"id\":\"b\",\"question\":\"Why?\",\"answer\":1}", None).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let train = folder.path().join("train.jsonl");
-        std::fs::write(&train, "{\"question\":\"how many? \"}\n{\"question\":\"x\"}").unwrap();
+        std::fs::write(
+            &train,
+            "{\"question\":\"how many? \"}\n{\"question\":\"x\"}",
+        )
+        .unwrap();
         let leakage = file.leakage(&train).unwrap();
         assert_eq!((leakage.n_rows, leakage.shared.n), (2, 1));
         assert_eq!(leakage.shared.ids, ["a"]);

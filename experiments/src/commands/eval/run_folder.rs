@@ -1,5 +1,6 @@
 //! Samples in the folders of runs, as `eval` and `compare` read them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use extracot_core::jsonl::read_jsonl;
 use extracot_core::report::EvalRecord;
 
-use super::prediction::Prediction;
 use crate::commands::asked::Asked;
+use crate::sweep::Prediction;
 
 /// File with the samples of a level.
 pub(crate) const PREDICTIONS: &str = "prediction.json";
@@ -75,7 +76,7 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<LevelSamples>> {
 pub(crate) fn usual_baseline(levels: &[LevelSamples]) -> Option<&LevelSamples> {
     let rank = |level: &&LevelSamples| match level.name.parse::<Asked>() {
         Ok(Asked(None)) => 2.0,
-        Ok(asked) => asked.level().map_or(0.0, |level| level.ratio().get()),
+        Ok(asked) => asked.level().map_or(0.0, |level| level.ratio().value()),
         Err(_) => -1.0,
     };
     levels.iter().max_by(|a, b| rank(a).total_cmp(&rank(b)))
@@ -116,40 +117,46 @@ impl fmt::Display for Difference {
 
 impl std::error::Error for Difference {}
 
-/// Fails unless two sets of samples are of the same problems.
+/// Question and gold answer of problems, by id.
+pub(crate) type ProblemTexts = BTreeMap<String, (String, String)>;
+
+/// What samples say of their problems.
+pub(crate) fn problem_texts(samples: &[Prediction]) -> ProblemTexts {
+    let pair = |p: &Prediction| (p.id.clone(), (p.question.clone(), p.gold.clone()));
+    samples.iter().map(pair).collect()
+}
+
+/// Fails unless two sets of problems are the same.
 ///
 /// # Errors
 ///
 /// The first [`Difference`].
 pub(crate) fn check_same_problems(
-    (here_name, here): (&str, &[Prediction]),
-    (there_name, there): (&str, &[Prediction]),
+    (here_name, ours): (&str, &ProblemTexts),
+    (there_name, theirs): (&str, &ProblemTexts),
 ) -> Result<(), Difference> {
-    use std::collections::BTreeMap;
-    let by_id = |samples: &[Prediction]| -> BTreeMap<String, (String, String)> {
-        let problems = samples.iter();
-        let pair = |p: &Prediction| (p.id.clone(), (p.question.clone(), p.gold.clone()));
-        problems.map(pair).collect()
-    };
-    let (ours, theirs) = (by_id(here), by_id(there));
-    for (of, has, wants) in [(there_name, &theirs, &ours), (here_name, &ours, &theirs)] {
-        let ids: Vec<String> = wants.keys().filter(|id| !has.contains_key(*id)).cloned().collect();
+    for (of, has, wants) in [(there_name, theirs, ours), (here_name, ours, theirs)] {
+        let ids: Vec<String> = wants
+            .keys()
+            .filter(|id| !has.contains_key(*id))
+            .cloned()
+            .collect();
         if !ids.is_empty() {
             let of = of.to_owned();
             return Err(Difference::Missing { of, ids });
         }
     }
     for (id, (question, gold)) in ours {
-        let Some((other_question, other_gold)) = theirs.get(&id) else {
+        let Some((other_question, other_gold)) = theirs.get(id) else {
             continue;
         };
         for (what, here, there) in [
-            ("question", &question, other_question),
-            ("gold answer", &gold, other_gold),
+            ("question", question, other_question),
+            ("gold answer", gold, other_gold),
         ] {
             if here != there {
                 return Err(Difference::Changed {
-                    id,
+                    id: id.clone(),
                     what,
                     here: here.clone(),
                     there: there.clone(),
@@ -168,6 +175,8 @@ pub(crate) fn check_same_problems(
 pub(crate) fn baseline_of(folder: &Path) -> Result<LevelSamples> {
     let mut levels = read(folder).with_context(|| format!("--baseline {}", folder.display()))?;
     let name = usual_baseline(&levels).map(|level| level.name.clone());
-    let idx = levels.iter().position(|level| Some(&level.name) == name.as_ref());
+    let idx = levels
+        .iter()
+        .position(|level| Some(&level.name) == name.as_ref());
     Ok(levels.swap_remove(idx.unwrap_or(0)))
 }

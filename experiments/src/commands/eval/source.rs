@@ -7,8 +7,8 @@ use anyhow::Result;
 use extracot_core::{Problem, SamplingParams, Seed};
 use serde::{Deserialize, Serialize};
 
-use super::prediction::Prediction;
 use crate::commands::asked::Asked;
+use crate::sweep::Prediction;
 
 /// What is sampled at every level. Samples are numbered through all problems: sample `s` of problem
 /// `p` has the place `p * n_samples + s`.
@@ -64,6 +64,10 @@ pub(super) trait SampleSource {
     ///
     /// If one of the two fails.
     fn time_alone(&self, asked: Asked, problem_idx: usize) -> Result<TimedAlone>;
+
+    /// Tokens of a completion's text in the unit of think tokens, where total tokens are counted by
+    /// somebody else.
+    fn count(&self, text: &str) -> Option<usize>;
 
     /// How samples run side by side, in words.
     fn side_by_side(&self) -> String;

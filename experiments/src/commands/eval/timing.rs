@@ -1,103 +1,38 @@
-//! `timing.json`: how fast a level ran, and how long one completion takes alone.
-//!
-//! Times are kept apart from what was measured of answers, which is the same bytes every time.
+//! Takes the times of a level. They are kept apart from what is measured of answers, which is the same
+//! bytes every time.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use extracot_core::stats::{mean, quantile};
-use serde::{Deserialize, Serialize};
 
-use super::prediction::Prediction;
 use super::source::{SampleSource, Task, TimedAlone};
 use crate::commands::asked::Asked;
 use crate::progress::Progress;
+use crate::sweep::{Alone, Prediction, Spread, Timing};
 
-/// Times of one level.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Timing {
-    /// Samples of the last invocation that worked on the level.
-    pub(crate) samples: usize,
-    /// Tokens of these samples.
-    pub(crate) tokens: usize,
-    /// Wall time of these samples.
-    pub(crate) wall_s: f64,
-    /// How they ran side by side.
-    pub(crate) side_by_side: String,
-    /// Seconds of a request among others, over all samples; endpoints only.
-    pub(crate) request_s: Option<Spread>,
-    /// Completions that had the model to themselves.
-    pub(crate) alone: Option<Alone>,
-}
-
-/// Times of completions that had the model to themselves, in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Alone {
-    /// Completions.
-    pub(crate) n: usize,
-    /// Those that failed; they have no times.
-    pub(crate) n_failed: usize,
-    /// A completion of one token: reading the prompt and one step.
-    pub(crate) first_token_s: Spread,
-    /// Each further token of a whole completion; null if all have one token.
-    pub(crate) per_token_s: Option<Spread>,
-    /// A whole completion.
-    pub(crate) whole_s: Spread,
-}
-
-/// Mean, quantiles and the largest of some numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spread {
-    pub(crate) mean: f64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    /// Of at least one number.
-    fn of(values: &[f64]) -> Result<Self> {
-        Ok(Self {
-            mean: mean(values)?,
-            p50: quantile(values, 0.5)?,
-            p90: quantile(values, 0.9)?,
-            p99: quantile(values, 0.99)?,
-            max: quantile(values, 1.0)?,
-        })
-    }
-}
-
-impl Timing {
-    /// What is known without timing anything.
-    ///
-    /// # Errors
-    ///
-    /// If a latency is no number.
-    pub(super) fn of_samples(
-        (samples, tokens): (usize, usize),
-        wall: Duration,
-        source: &dyn SampleSource,
-        predictions: &[Prediction],
-    ) -> Result<Self> {
-        let requests: Vec<f64> = predictions.iter().filter_map(|p| p.latency_s).collect();
-        Ok(Self {
-            samples,
-            tokens,
-            wall_s: wall.as_secs_f64(),
-            side_by_side: source.side_by_side(),
-            request_s: match requests.is_empty() {
-                true => None,
-                false => Some(Spread::of(&requests)?),
-            },
-            alone: None,
-        })
-    }
-
-    /// Tokens in a second, all samples side by side; none if nothing was sampled.
-    pub(crate) fn tokens_per_s(&self) -> Option<f64> {
-        (self.samples > 0 && self.wall_s > 0.0).then(|| self.tokens as f64 / self.wall_s)
-    }
+/// What is known without timing anything.
+///
+/// # Errors
+///
+/// If a latency is no number.
+pub(super) fn of_samples(
+    (samples, tokens): (usize, usize),
+    wall: Duration,
+    source: &dyn SampleSource,
+    predictions: &[Prediction],
+) -> Result<Timing> {
+    let requests: Vec<f64> = predictions.iter().filter_map(|p| p.latency_s).collect();
+    Ok(Timing {
+        samples,
+        tokens,
+        wall_s: wall.as_secs_f64(),
+        side_by_side: source.side_by_side(),
+        request_s: match requests.is_empty() {
+            true => None,
+            false => Some(Spread::of(&requests)?),
+        },
+        alone: None,
+    })
 }
 
 /// Times the first `n` prompts of a level one by one.
@@ -158,11 +93,7 @@ mod tests {
             n_tokens,
         };
         // 400 ms for 4 further tokens, 300 ms for 2: 0.1 and 0.15 s; one token has no further ones.
-        let times = [
-            timed(100, 500, 5),
-            timed(100, 400, 3),
-            timed(100, 100, 1),
-        ];
+        let times = [timed(100, 500, 5), timed(100, 400, 3), timed(100, 100, 1)];
         let alone = alone(&times, 2).unwrap().unwrap();
         let per_token = alone.per_token_s.unwrap();
         assert!((per_token.mean - 0.125).abs() < 1e-9);

@@ -7,56 +7,72 @@ use extracot_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::commands::verdict::VerdictName;
+use super::VerdictName;
 
 /// A judged sample: one line of `prediction.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Prediction {
+pub struct Prediction {
     /// The problem.
-    pub(crate) id: String,
+    pub id: String,
     /// Number of the sample among those of the problem, from 0.
-    pub(crate) sample_idx: usize,
-    pub(crate) question: String,
-    pub(crate) gold: String,
-    pub(crate) difficulty: Option<u32>,
+    pub sample_idx: usize,
+    /// The text of the question.
+    pub question: String,
+    /// The gold answer.
+    pub gold: String,
+    /// Graded difficulty, where known.
+    pub difficulty: Option<u32>,
     /// What the prompt asked for.
-    pub(crate) asked: Option<ControlToken>,
+    pub asked: Option<ControlToken>,
     /// The level that the completion states first.
-    pub(crate) chosen: Option<KeepLevel>,
-    pub(crate) verdict: VerdictName,
+    pub chosen: Option<KeepLevel>,
+    /// Verdict on the visible answer.
+    pub verdict: VerdictName,
     /// Why the verdict is undecided.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// The answer that was judged.
-    pub(crate) extracted: Option<String>,
+    pub extracted: Option<String>,
     /// How it was found.
-    pub(crate) rule: Option<ExtractionRule>,
-    pub(crate) think_state: ThinkState,
-    pub(crate) finish: FinishReason,
-    pub(crate) think_tokens: usize,
-    pub(crate) total_tokens: usize,
-    /// Of the request, where there was one for this sample.
+    pub rule: Option<ExtractionRule>,
+    /// Whether the think text was opened and closed.
+    pub think_state: ThinkState,
+    /// Why generation ended.
+    pub finish: FinishReason,
+    /// Think tokens; every generated token if the think text was never opened or never closed.
+    pub think_tokens: usize,
+    /// All generated tokens.
+    pub total_tokens: usize,
+    /// Seconds of the request, where there was one for this sample.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) latency_s: Option<f64>,
+    pub latency_s: Option<f64>,
     /// The completion, without the end of turn.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// A completion, taken apart by whoever knows its tokens.
 #[derive(Debug)]
-pub(super) struct Completion {
-    pub(super) control: Option<ControlToken>,
-    pub(super) think_state: ThinkState,
-    pub(super) visible: String,
-    pub(super) think_tokens: usize,
-    pub(super) total_tokens: usize,
-    pub(super) finish: FinishReason,
-    pub(super) latency_s: Option<f64>,
-    pub(super) text: String,
+pub struct Completion {
+    /// The control token that comes first.
+    pub control: Option<ControlToken>,
+    /// Whether the think text was opened and closed.
+    pub think_state: ThinkState,
+    /// What follows the think text.
+    pub visible: String,
+    /// Think tokens.
+    pub think_tokens: usize,
+    /// All generated tokens.
+    pub total_tokens: usize,
+    /// Why generation ended.
+    pub finish: FinishReason,
+    /// Seconds of the request, where there was one for this sample.
+    pub latency_s: Option<f64>,
+    /// The completion, without the end of turn.
+    pub text: String,
 }
 
 impl Prediction {
     /// Judges the visible answer of a completion.
-    pub(super) fn judge(
+    pub fn judge(
         problem: &Problem,
         sample_idx: usize,
         asked: Option<ControlToken>,
@@ -87,7 +103,7 @@ impl Prediction {
     }
 
     /// The sample for statistics.
-    pub(crate) fn record(&self) -> EvalRecord {
+    pub fn record(&self) -> EvalRecord {
         EvalRecord {
             problem_id: self.id.clone(),
             sample_idx: self.sample_idx,
