@@ -54,7 +54,7 @@ pub struct Eval {
     #[arg(long, value_name = "N")]
     pub(super) top_k: Option<NonZeroUsize>,
     /// Tokens after which a completion is cut
-    #[arg(long, value_name = "N", default_value = "1024")]
+    #[arg(long, value_name = "N", default_value = "512")]
     pub(super) max_new_tokens: NonZeroUsize,
     /// Root of all random streams; an endpoint gets a number drawn from it with every request
     #[arg(long, default_value_t = 1)]

@@ -2,11 +2,8 @@
 
 use extracot_core::report::{ControlFidelity, StepFinding};
 
-use crate::report::text::{number, p_phrase, percent_interval, ratio_interval};
+use crate::report::text::{number, p_phrase, percent_interval, ratio_interval, signed};
 use crate::sweep::{SweepRow, SweepSummary};
-
-/// p-values from here on are no evidence of a difference.
-const SIGNIFICANCE: f64 = 0.05;
 
 /// Whether lengths follow levels.
 pub(super) fn fidelity_verdict(found: &ControlFidelity) -> String {
@@ -44,50 +41,50 @@ pub(super) fn fidelity_verdict(found: &ControlFidelity) -> String {
     )
 }
 
-/// What came out, in one sentence: the row that saves most tokens without evidence of a loss.
+/// What came out, in one sentence: the level that saves most tokens without evidence of a loss, which
+/// is one whose interval of the difference of accuracies is not all below zero.
 pub(super) fn headline(summary: &SweepSummary) -> String {
     let is_no_worse = |row: &&SweepRow| {
-        row.versus_baseline.as_ref().is_some_and(|found| {
-            let is_loss = found.comparison.accuracy.mean < 0.0;
-            !(is_loss && found.p_accuracy_holm < SIGNIFICANCE)
-        })
+        let versus = row.versus_baseline.as_ref();
+        versus.is_some_and(|found| found.comparison.accuracy.high >= 0.0)
     };
     let ratio = |row: &&SweepRow| row.summary.act_ratio.estimate;
     let best = summary.rows.iter().filter(is_no_worse);
     let best = best.min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-    let Some(row) = best.filter(|row| row.summary.act_ratio.estimate < 1.0) else {
-        return match summary.rows.as_slice() {
-            [row] => format!(
-                "{} answers {} % of {} samples right at level {}, with {} think tokens on average.",
-                summary.model,
-                percent_interval(&row.summary.accuracy),
-                row.summary.n,
-                row.level,
-                number(row.summary.think_tokens, 1)
-            ),
-            _ => format!(
-                "No level of {} thinks shorter than {} without evidence of a loss of accuracy.",
-                summary.model, summary.baseline
-            ),
-        };
-    };
-    let versus = row.versus_baseline.as_ref();
-    let p = versus.map_or(1.0, |found| found.p_accuracy_holm);
-    let points = versus.map_or(0.0, |found| 100.0 * found.comparison.accuracy.mean);
-    let change = match (p < SIGNIFICANCE, points) {
-        (_, 0.0) => "as many right answers".to_owned(),
-        (true, points) => format!("{} points more", number(points, 1)),
-        (false, points) => {
-            let side = if points < 0.0 { "fewer" } else { "more" };
-            format!("{} points {side}, not significant", number(points.abs(), 1))
-        }
-    };
+    let best = best.filter(|row| row.summary.act_ratio.high < 1.0);
+    match (best, summary.rows.as_slice()) {
+        (Some(row), _) => sentence(row, summary),
+        (None, [row]) => format!(
+            "{} answers {} % of {} samples right at level {}, with {} think tokens on average.",
+            summary.model,
+            percent_interval(&row.summary.accuracy),
+            row.summary.n,
+            row.level,
+            number(row.summary.think_tokens, 1)
+        ),
+        (None, _) => format!(
+            "No level of {} thinks shorter than {} without evidence of a loss of accuracy.",
+            summary.model, summary.baseline
+        ),
+    }
+}
+
+fn sentence(row: &SweepRow, summary: &SweepSummary) -> String {
+    let difference = row.versus_baseline.as_ref().map_or(String::new(), |found| {
+        let accuracy = &found.comparison.accuracy;
+        let [mean, low, high] =
+            [accuracy.mean, accuracy.low, accuracy.high].map(|share| signed(100.0 * share, 1));
+        format!(
+            ", a difference of {mean} points [{low}, {high}], {} after Holm",
+            p_phrase(found.p_accuracy_holm)
+        )
+    });
     format!(
-        "Level {} thinks with {} of the tokens of {} and is right in {} % ({change}, {} after Holm).",
+        "Of all levels without evidence of a loss {} is the shortest: {} of the tokens of {}; {} % \
+         right{difference}.",
         row.level,
         ratio_interval(&row.summary.act_ratio),
         summary.baseline,
         percent_interval(&row.summary.accuracy),
-        p_phrase(p)
     )
 }
