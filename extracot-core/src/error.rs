@@ -57,6 +57,68 @@ pub enum CoreError {
         /// What is wrong with the line.
         message: String,
     },
+    /// A row of a data set without a field that its kind needs.
+    #[error("{}:{line}: no `{field}`, or nothing in it", path.display())]
+    MissingField {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line number.
+        line: usize,
+        /// The field.
+        field: &'static str,
+    },
+    /// An id that two rows of a data set have.
+    #[error("{}:{line}: the id `{id}` stands twice", path.display())]
+    DoubledId {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line number of the second row.
+        line: usize,
+        /// The id.
+        id: String,
+    },
+    /// A file whose rows are of no known kind.
+    #[error(
+        "{}:{line}: rows with the fields {fields} are of no known kind; known are {kinds}",
+        path.display()
+    )]
+    UnknownDataset {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line number of the first row.
+        line: usize,
+        /// The fields found.
+        fields: String,
+        /// The kinds, each with its fields.
+        kinds: String,
+    },
+    /// A file of another kind than the one asked for.
+    #[error(
+        "{}:{line}: a file of the kind `{asked}` has {wanted}; found are {fields}{remedy}",
+        path.display()
+    )]
+    WrongDataset {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line number of the first row.
+        line: usize,
+        /// The kind that was asked for.
+        asked: &'static str,
+        /// Its fields.
+        wanted: &'static str,
+        /// The fields found.
+        fields: String,
+        /// What the file looks like, if it is of a known kind.
+        remedy: String,
+    },
+    /// A data set without a problem.
+    #[error("{} has no problem to use ({counts})", path.display())]
+    EmptyDataset {
+        /// The file.
+        path: PathBuf,
+        /// Its rows by what became of them.
+        counts: String,
+    },
     /// A setting outside its range.
     #[error("{key} = {found} is not allowed: {allowed}")]
     Setting {

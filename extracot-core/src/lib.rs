@@ -6,6 +6,7 @@ pub mod atom;
 pub mod budget;
 pub mod compress;
 pub mod control;
+pub mod dataset;
 pub mod error;
 pub mod jsonl;
 pub mod label;

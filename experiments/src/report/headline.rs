@@ -128,15 +128,15 @@ mod tests {
     #[test]
     fn significance_is_claimed_only_below_the_threshold() {
         assert_eq!(
-            accuracy_phrase(-2.0, 0.05),
+            accuracy_phrase(-2.0, "McNemar", 0.05),
             ", 2.0 points below the base model, not significant (McNemar p = 0.0500)."
         );
         assert_eq!(
-            accuracy_phrase(2.0, 0.01),
+            accuracy_phrase(2.0, "McNemar", 0.01),
             ", 2.0 points above the base model, significant (McNemar p = 0.010)."
         );
         assert_eq!(
-            accuracy_phrase(0.0, 1.0),
+            accuracy_phrase(0.0, "McNemar", 1.0),
             ", as many as the base model (McNemar p = 1.000)."
         );
         assert!(token_phrase(0.2).contains("not significant"));

@@ -10,7 +10,7 @@ use crate::{ControlToken, FinishReason, KeepLevel, ThinkState, Verdict};
 pub struct EvalRecord {
     /// The problem.
     pub problem_id: String,
-    /// Index of the sample among those of the problem.
+    /// Number of the sample among all of the problem; those of several seeds are numbered through.
     #[serde(default)]
     pub sample_idx: usize,
     /// The problem's graded difficulty, where known.

@@ -131,3 +131,50 @@ fn share_as_far(x: &[f64], y: &[f64], distance: i64) -> f64 {
     }
     n_far as f64 / n_orders as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::close;
+    use super::*;
+
+    #[test]
+    fn kendall_by_hand() {
+        // The example of SciPy's documentation: 2 concordant and 6 discordant pairs, 8 and 9 untied.
+        let found =
+            kendall_tau_b(&[12.0, 2.0, 1.0, 12.0, 2.0], &[1.0, 4.0, 7.0, 1.0, 0.0]).unwrap();
+        close(found.tau_b, -0.471_404_520_791_031_73, 1e-15);
+        // Of the 120 orders of five values, one rises and one falls throughout.
+        let rising = kendall_tau_b(&[1.0, 2.0, 3.0, 4.0, 5.0], &[0.1, 0.2, 0.4, 0.5, 0.9]).unwrap();
+        close(rising.tau_b, 1.0, 1e-15);
+        close(rising.p_two_sided.unwrap(), 2.0 / 120.0, 1e-15);
+        // The score of the orders of 1, 2, 3 over (1, 1, 2) is 2, 0 or -2, each for two of six.
+        let tied = kendall_tau_b(&[1.0, 1.0, 2.0], &[1.0, 2.0, 3.0]).unwrap();
+        close(tied.tau_b, 2.0 / 6_f64.sqrt(), 1e-15);
+        close(tied.p_two_sided.unwrap(), 4.0 / 6.0, 1e-15);
+        let long: Vec<f64> = (0..10).map(f64::from).collect();
+        assert_eq!(kendall_tau_b(&long, &long).unwrap().p_two_sided, None);
+        assert!(matches!(
+            kendall_tau_b(&[1.0, 1.0], &[1.0, 2.0]),
+            Err(CoreError::ConstantSample { .. })
+        ));
+        assert!(kendall_tau_b(&[1.0], &[1.0, 2.0]).is_err());
+        assert!(kendall_tau_b(&[1.0, f64::NAN], &[1.0, 2.0]).is_err());
+    }
+
+    #[test]
+    fn a_slope_by_hand() {
+        // Means 2 and 3: (-1)(-2) + 0 + 1 * 2 = 4, over 2.
+        close(
+            least_squares_slope(&[1.0, 2.0, 3.0], &[1.0, 3.0, 5.0]).unwrap(),
+            2.0,
+            1e-15,
+        );
+        // (-1)(-1) + 0 * 2 + 1 * (-1) = 0.
+        close(
+            least_squares_slope(&[1.0, 2.0, 3.0], &[1.0, 4.0, 1.0]).unwrap(),
+            0.0,
+            1e-15,
+        );
+        assert!(least_squares_slope(&[2.0, 2.0], &[1.0, 4.0]).is_err());
+    }
+}

@@ -13,7 +13,7 @@ use crate::{CoreError, Seed};
 ///
 /// # Errors
 ///
-/// As [`mean`]; [`CoreError::SampleLengths`] if the lengths differ; [`CoreError::Setting`] if
+/// As [`mean`](super::mean); [`CoreError::SampleLengths`] if the lengths differ; [`CoreError::Setting`] if
 /// `n_resamples` is 0.
 ///
 /// # Source

@@ -36,3 +36,36 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     }
     adjusted
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::close;
+    use super::*;
+
+    #[test]
+    fn holm_by_hand() {
+        // Holm (1979) with 4 tests: 0.01 x 4, 0.02 x 3, 0.02 x 2 = 0.04 below 0.06, 0.3 x 1.
+        let adjusted = holm(&[0.02, 0.3, 0.01, 0.02]);
+        for (found, expected) in adjusted.iter().zip([0.06, 0.3, 0.04, 0.06]) {
+            close(*found, expected, 1e-15);
+        }
+        assert_eq!(holm(&[0.7, 0.6]), [1.0, 1.0]);
+        assert_eq!(holm(&[f64::NAN, 0.04]), [1.0, 0.08]);
+        assert!(holm(&[]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn holm_keeps_the_order_and_never_lowers(p in prop::collection::vec(0.0_f64..=1.0, 0..20)) {
+            let adjusted = holm(&p);
+            for (i, a) in p.iter().enumerate() {
+                prop_assert!(adjusted[i] >= *a && adjusted[i] <= 1.0);
+                for (j, b) in p.iter().enumerate() {
+                    prop_assert!(a > b || adjusted[i] <= adjusted[j]);
+                }
+            }
+        }
+    }
+}

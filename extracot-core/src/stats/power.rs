@@ -108,3 +108,31 @@ pub(super) fn unpaired_effect(n: f64, p: f64, z_power: f64) -> Option<f64> {
     }
     Some(high)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::close;
+    use super::*;
+
+    #[test]
+    fn detectable_effects_are_those_of_published_sample_sizes() {
+        // Connor (1987), p. 209: discordant proportions 0.45 and 0.05 need 22.01 pairs:
+        // ((1.95996 sqrt(0.5) + 0.84162 sqrt(0.34)) / 0.4)^2.
+        let effect = paired_effect(22.011_4, 0.5, 0.841_621_233_572_914_3).unwrap();
+        close(effect, 0.4, 1e-5);
+        // More than 22 pairs find less, fewer more.
+        let effect = |n| minimum_detectable_effect_paired(n, 0.5).unwrap().unwrap();
+        assert!(effect(23) < 0.4 && effect(22) > 0.4);
+        // R's power.prop.test(n = 50, p1 = .5, power = .90) gives p2 = 0.8026.
+        let effect = unpaired_effect(50.0, 0.5, 1.281_551_565_544_600_4).unwrap();
+        close(0.5 + effect, 0.8026, 5e-5);
+        // Not enough problems for anything.
+        assert_eq!(minimum_detectable_effect_paired(3, 0.1).unwrap(), None);
+        assert_eq!(minimum_detectable_effect_paired(50, 0.05).unwrap(), None);
+        assert_eq!(minimum_detectable_effect_unpaired(50, 0.99).unwrap(), None);
+        assert_eq!(minimum_detectable_effect_unpaired(50, 1.0).unwrap(), None);
+        assert!(minimum_detectable_effect_paired(0, 0.1).is_err());
+        assert!(minimum_detectable_effect_paired(5, 0.0).is_err());
+        assert!(minimum_detectable_effect_unpaired(5, 1.5).is_err());
+    }
+}

@@ -59,3 +59,47 @@ pub fn maj_at_k<K: PartialEq>(votes: &[(Option<K>, bool)]) -> bool {
     let winner = answers.iter().rev().max_by_key(|(.., n_votes)| *n_votes);
     winner.is_some_and(|(_, is_correct, _)| *is_correct)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::close;
+    use super::*;
+
+    #[test]
+    fn pass_at_k_by_hand() {
+        // 1 - C(7,5) / C(10,5) = 1 - 21 / 252.
+        close(pass_at_k(10, 3, 5).unwrap(), 1.0 - 21.0 / 252.0, 1e-15);
+        close(pass_at_k(10, 3, 1).unwrap(), 0.3, 1e-15);
+        close(pass_at_k(10, 0, 5).unwrap(), 0.0, 0.0);
+        close(pass_at_k(10, 6, 5).unwrap(), 1.0, 0.0);
+        close(pass_at_k(10, 1, 10).unwrap(), 1.0, 0.0);
+        assert!(pass_at_k(3, 4, 1).is_err());
+        assert!(pass_at_k(3, 1, 4).is_err());
+        assert!(pass_at_k(3, 1, 0).is_err());
+    }
+
+    #[test]
+    fn the_majority_decides_and_the_first_of_equals() {
+        let vote = |key: &'static str| (Some(key), key == "5");
+        assert!(maj_at_k(&[vote("3"), vote("5"), vote("5")]));
+        assert!(!maj_at_k(&[vote("5"), vote("3"), vote("4"), vote("3")]));
+        assert!(maj_at_k(&[vote("5"), vote("3")]));
+        assert!(!maj_at_k(&[vote("3"), vote("5")]));
+        // Samples without an answer do not vote.
+        assert!(maj_at_k(&[(None, false), (None, false), vote("5")]));
+        assert!(!maj_at_k::<&str>(&[(None, false)]));
+        assert!(!maj_at_k::<&str>(&[]));
+    }
+
+    proptest! {
+        #[test]
+        fn pass_at_k_rises_with_k(n in 1_usize..200, share in 0.0_f64..=1.0) {
+            let c = (n as f64 * share) as usize;
+            let values: Vec<f64> = (1..=n).map(|k| pass_at_k(n, c, k).unwrap()).collect();
+            prop_assert!(values.windows(2).all(|pair| pair[0] <= pair[1] + 1e-12));
+            prop_assert!((values[0] - c as f64 / n as f64).abs() < 1e-12);
+        }
+    }
+}

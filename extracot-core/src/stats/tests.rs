@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Seed;
 
-fn close(found: f64, expected: f64, tolerance: f64) {
+pub(super) fn close(found: f64, expected: f64, tolerance: f64) {
     assert!(
         (found - expected).abs() <= tolerance,
         "{found} is not {expected}"
@@ -173,106 +173,6 @@ fn a_problem_counts_with_the_mean_of_its_samples() {
 }
 
 #[test]
-fn holm_by_hand() {
-    // Holm (1979) with 4 tests: 0.01 x 4, 0.02 x 3, 0.02 x 2 = 0.04 below 0.06, 0.3 x 1.
-    let adjusted = holm(&[0.02, 0.3, 0.01, 0.02]);
-    for (found, expected) in adjusted.iter().zip([0.06, 0.3, 0.04, 0.06]) {
-        close(*found, expected, 1e-15);
-    }
-    assert_eq!(holm(&[0.7, 0.6]), [1.0, 1.0]);
-    assert_eq!(holm(&[f64::NAN, 0.04]), [1.0, 0.08]);
-    assert!(holm(&[]).is_empty());
-}
-
-#[test]
-fn kendall_by_hand() {
-    // The example of SciPy's documentation: 2 concordant and 6 discordant pairs, 8 and 9 untied.
-    let found = kendall_tau_b(&[12.0, 2.0, 1.0, 12.0, 2.0], &[1.0, 4.0, 7.0, 1.0, 0.0]).unwrap();
-    close(found.tau_b, -0.471_404_520_791_031_73, 1e-15);
-    // Of the 120 orders of five values, one rises and one falls throughout.
-    let rising = kendall_tau_b(&[1.0, 2.0, 3.0, 4.0, 5.0], &[0.1, 0.2, 0.4, 0.5, 0.9]).unwrap();
-    close(rising.tau_b, 1.0, 1e-15);
-    close(rising.p_two_sided.unwrap(), 2.0 / 120.0, 1e-15);
-    // The score of the orders of 1, 2, 3 over (1, 1, 2) is 2, 0 or -2, each for two of six.
-    let tied = kendall_tau_b(&[1.0, 1.0, 2.0], &[1.0, 2.0, 3.0]).unwrap();
-    close(tied.tau_b, 2.0 / 6_f64.sqrt(), 1e-15);
-    close(tied.p_two_sided.unwrap(), 4.0 / 6.0, 1e-15);
-    let long: Vec<f64> = (0..10).map(f64::from).collect();
-    assert_eq!(kendall_tau_b(&long, &long).unwrap().p_two_sided, None);
-    assert!(matches!(
-        kendall_tau_b(&[1.0, 1.0], &[1.0, 2.0]),
-        Err(CoreError::ConstantSample { .. })
-    ));
-    assert!(kendall_tau_b(&[1.0], &[1.0, 2.0]).is_err());
-    assert!(kendall_tau_b(&[1.0, f64::NAN], &[1.0, 2.0]).is_err());
-}
-
-#[test]
-fn a_slope_by_hand() {
-    // Means 2 and 3: (-1)(-2) + 0 + 1 * 2 = 4, over 2.
-    close(
-        least_squares_slope(&[1.0, 2.0, 3.0], &[1.0, 3.0, 5.0]).unwrap(),
-        2.0,
-        1e-15,
-    );
-    // (-1)(-1) + 0 * 2 + 1 * (-1) = 0.
-    close(
-        least_squares_slope(&[1.0, 2.0, 3.0], &[1.0, 4.0, 1.0]).unwrap(),
-        0.0,
-        1e-15,
-    );
-    assert!(least_squares_slope(&[2.0, 2.0], &[1.0, 4.0]).is_err());
-}
-
-#[test]
-fn detectable_effects_are_those_of_published_sample_sizes() {
-    // Connor (1987), p. 209: discordant proportions 0.45 and 0.05 need 22.01 pairs:
-    // ((1.95996 sqrt(0.5) + 0.84162 sqrt(0.34)) / 0.4)^2.
-    let effect = power::paired_effect(22.011_4, 0.5, 0.841_621_233_572_914_3).unwrap();
-    close(effect, 0.4, 1e-5);
-    // More than 22 pairs find less, fewer more.
-    let effect = |n| minimum_detectable_effect_paired(n, 0.5).unwrap().unwrap();
-    assert!(effect(23) < 0.4 && effect(22) > 0.4);
-    // R's power.prop.test(n = 50, p1 = .5, power = .90) gives p2 = 0.8026.
-    let effect = power::unpaired_effect(50.0, 0.5, 1.281_551_565_544_600_4).unwrap();
-    close(0.5 + effect, 0.8026, 5e-5);
-    // Not enough problems for anything.
-    assert_eq!(minimum_detectable_effect_paired(3, 0.1).unwrap(), None);
-    assert_eq!(minimum_detectable_effect_paired(50, 0.05).unwrap(), None);
-    assert_eq!(minimum_detectable_effect_unpaired(50, 0.99).unwrap(), None);
-    assert_eq!(minimum_detectable_effect_unpaired(50, 1.0).unwrap(), None);
-    assert!(minimum_detectable_effect_paired(0, 0.1).is_err());
-    assert!(minimum_detectable_effect_paired(5, 0.0).is_err());
-    assert!(minimum_detectable_effect_unpaired(5, 1.5).is_err());
-}
-
-#[test]
-fn pass_at_k_by_hand() {
-    // 1 - C(7,5) / C(10,5) = 1 - 21 / 252.
-    close(pass_at_k(10, 3, 5).unwrap(), 1.0 - 21.0 / 252.0, 1e-15);
-    close(pass_at_k(10, 3, 1).unwrap(), 0.3, 1e-15);
-    close(pass_at_k(10, 0, 5).unwrap(), 0.0, 0.0);
-    close(pass_at_k(10, 6, 5).unwrap(), 1.0, 0.0);
-    close(pass_at_k(10, 1, 10).unwrap(), 1.0, 0.0);
-    assert!(pass_at_k(3, 4, 1).is_err());
-    assert!(pass_at_k(3, 1, 4).is_err());
-    assert!(pass_at_k(3, 1, 0).is_err());
-}
-
-#[test]
-fn the_majority_decides_and_the_first_of_equals() {
-    let vote = |key: &'static str| (Some(key), key == "5");
-    assert!(maj_at_k(&[vote("3"), vote("5"), vote("5")]));
-    assert!(!maj_at_k(&[vote("5"), vote("3"), vote("4"), vote("3")]));
-    assert!(maj_at_k(&[vote("5"), vote("3")]));
-    assert!(!maj_at_k(&[vote("3"), vote("5")]));
-    // Samples without an answer do not vote.
-    assert!(maj_at_k(&[(None, false), (None, false), vote("5")]));
-    assert!(!maj_at_k::<&str>(&[(None, false)]));
-    assert!(!maj_at_k::<&str>(&[]));
-}
-
-#[test]
 fn resamples_without_a_denominator_are_drawn_again() {
     let found = ratio_of_means_bootstrap(&[1.0, 2.0], &[0.0, 4.0], 200, Seed(4)).unwrap();
     close(found.estimate, 0.75, 1e-15);
@@ -314,25 +214,6 @@ proptest! {
         let interval = wilson_interval((n as f64 * share) as u64, n, 1.96).unwrap();
         prop_assert!(0.0 <= interval.low && interval.low <= interval.estimate);
         prop_assert!(interval.estimate <= interval.high && interval.high <= 1.0);
-    }
-
-    #[test]
-    fn holm_keeps_the_order_and_never_lowers(p in prop::collection::vec(0.0_f64..=1.0, 0..20)) {
-        let adjusted = holm(&p);
-        for (i, a) in p.iter().enumerate() {
-            prop_assert!(adjusted[i] >= *a && adjusted[i] <= 1.0);
-            for (j, b) in p.iter().enumerate() {
-                prop_assert!(a > b || adjusted[i] <= adjusted[j]);
-            }
-        }
-    }
-
-    #[test]
-    fn pass_at_k_rises_with_k(n in 1_usize..200, share in 0.0_f64..=1.0) {
-        let c = (n as f64 * share) as usize;
-        let values: Vec<f64> = (1..=n).map(|k| pass_at_k(n, c, k).unwrap()).collect();
-        prop_assert!(values.windows(2).all(|pair| pair[0] <= pair[1] + 1e-12));
-        prop_assert!((values[0] - c as f64 / n as f64).abs() < 1e-12);
     }
 
     #[test]
