@@ -262,12 +262,12 @@ fn bad_input_is_named_and_leaves_no_run_behind() {
     for (text, wanted) in [
         (
             format!("{first}\n{first}\n"),
-            "bad.jsonl:2: id `0` is that of line 1 too",
+            "bad.jsonl:2: the id `0` stands twice",
         ),
-        (String::new(), "bad.jsonl has no problems"),
+        (String::new(), "bad.jsonl has no problem to use"),
         (
             "{\"id\":1,\"question\":\"q\",\"gold\":3}\n".to_owned(),
-            "bad.jsonl:1: a problem without",
+            "bad.jsonl:1: rows with the fields",
         ),
         ("{\"id\":1,\"text\":\"t\"}\n".to_owned(), "bad.jsonl:1: "),
         (format!("{first}\n{{\"id\""), "bad.jsonl:2: "),
@@ -281,6 +281,10 @@ fn bad_input_is_named_and_leaves_no_run_behind() {
             "cannot read absent.jsonl",
         ),
         (&["--levels", "none,50"], "known are 20, 40"),
+        (
+            &["--dataset", "math"],
+            "a file of the kind `math` has problem, solution",
+        ),
         (&["--levels", "40,40"], "names 40 twice"),
         (&["--baseline", "40"], "none of --levels"),
         (
@@ -288,7 +292,7 @@ fn bad_input_is_named_and_leaves_no_run_behind() {
             "neither a level nor the folder of a run",
         ),
         (&["--model", "nowhere"], "nowhere"),
-        (&["--max-new-tokens", "5000"], "problems.jsonl:1: "),
+        (&["--max-new-tokens", "5000"], "problem `0`"),
         (&["--tokenizer", "."], "--tokenizer is for endpoints"),
         (&["--temperature", "-1"], "--temperature"),
         (&["--train", "absent.jsonl"], "absent.jsonl"),
@@ -365,7 +369,8 @@ fn leaked_and_unreadable_problems_are_told() {
     let arguments = ["--problems", "odd.jsonl", "--train", "train.jsonl"];
     assert_done(&setting.eval("out", &arguments));
     let summary = setting.json("out/summary.json");
-    assert_eq!(summary["leakage"]["shared"], json!({"n": 1, "ids": ["0"]}));
+    assert_eq!(summary["leakage"]["n_shared"], 1);
+    assert_eq!(summary["leakage"]["shared"][0]["test_id"], "0");
     assert_eq!(summary["problems"]["unreadable_gold"]["ids"], json!(["5"]));
     let row = &setting.predictions("out/none")[5];
     assert_eq!(row["verdict"], "undecided");

@@ -213,6 +213,7 @@ fn failed_requests_stay_open_and_a_resumed_run_is_as_a_smooth_one() {
         "1" if n_before < 2 => Act::Status(500, "", "overloaded".to_owned()),
         "2" if n_before < 1 => Act::End("content_filter"),
         // A second attempt helps.
+        "0" if n_before < 1 => Act::Close,
         "3" if n_before < 1 => Act::Cut,
         _ => said(request),
     });

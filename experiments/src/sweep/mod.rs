@@ -5,9 +5,11 @@ mod statistics;
 mod timing;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use extracot_core::Problem;
+use extracot_core::dataset::SharedProblem;
 use extracot_core::report::{Comparison, ControlFidelity, EvalSummary};
 use serde::{Deserialize, Serialize};
 
@@ -47,12 +49,16 @@ pub struct SweepSummary {
 pub struct ProblemsUsed {
     /// The file.
     pub file: String,
+    /// Which form of problem files it is.
+    pub kind: String,
     /// SHA-256 of the file.
     pub sha256: String,
     /// Problems of the file that were used, from its beginning.
     pub n: usize,
     /// Problems of the file.
     pub n_in_file: usize,
+    /// Rows of the file by what became of them.
+    pub counts: BTreeMap<String, u64>,
     /// Used problems whose gold answer cannot be read: every sample of them is undecided.
     pub unreadable_gold: Listed,
 }
@@ -148,10 +154,12 @@ pub struct Leakage {
     pub file: String,
     /// SHA-256 of it.
     pub sha256: String,
-    /// Its rows.
-    pub n_rows: usize,
-    /// Evaluated problems whose question is there, but for case and white space.
-    pub shared: Listed,
+    /// Its problems.
+    pub n_problems: usize,
+    /// Evaluated problems whose question is there, but for case, white space and punctuation.
+    pub n_shared: usize,
+    /// Which.
+    pub shared: Vec<SharedProblem>,
 }
 
 /// Two levels of two runs on the same problems: a row of `extracot compare`.

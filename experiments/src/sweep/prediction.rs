@@ -1,10 +1,9 @@
 //! One sample as it stands in `prediction.json`.
 
+use extracot_core::dataset::verify_problem;
 use extracot_core::report::EvalRecord;
 use extracot_core::verify::{ExtractionRule, extract_answer};
-use extracot_core::{
-    AnswerVerifier, ControlToken, FinishReason, KeepLevel, MathVerifier, Problem, ThinkState,
-};
+use extracot_core::{ControlToken, FinishReason, KeepLevel, MathVerifier, Problem, ThinkState};
 use serde::{Deserialize, Serialize};
 
 use super::VerdictName;
@@ -79,7 +78,7 @@ impl Prediction {
         completion: Completion,
     ) -> Self {
         let found = extract_answer(&completion.visible);
-        let verdict = MathVerifier.verify(&completion.visible, &problem.answer);
+        let verdict = verify_problem(&MathVerifier, &completion.visible, problem);
         let (verdict, reason) = VerdictName::of(verdict);
         Self {
             id: problem.id.clone(),

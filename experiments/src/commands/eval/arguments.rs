@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use extracot_core::SamplingParams;
+use extracot_core::dataset::DatasetKind;
 
 use crate::commands::asked::Asked;
 use crate::commands::endpoint::EndpointArguments;
@@ -14,7 +15,8 @@ use crate::openai::Address;
 
 /// Samples answers at every level, judges them, and writes tables, statistics and a report.
 ///
-/// Reads problems {"id", "question", "answer"} and optionally "difficulty", a whole number. Writes
+/// Reads problems {"id", "question", "answer"} and optionally "difficulty", a whole number, or a file
+/// of a known data set. Writes
 /// OUT/LEVEL/prediction.json (one JSON line per sample), OUT/LEVEL/metrics.json,
 /// OUT/LEVEL/timing.json, OUT/summary.json, OUT/summary.md, OUT/report.html, and OUT/manifest.json
 /// last: it is there if all work was done.
@@ -30,6 +32,10 @@ pub struct Eval {
     /// JSON lines with the problems
     #[arg(long, value_name = "FILE")]
     pub(super) problems: PathBuf,
+    /// What the file is: gsm8k, math, amc23, metamath, mmlu, svamp, champ or plain; by default its first
+    /// row tells
+    #[arg(long, value_name = "KIND")]
+    pub(super) dataset: Option<DatasetKind>,
     /// What prompts ask for: none, 100, 80, 60, 40, 20, policy; several with commas
     #[arg(
         long,

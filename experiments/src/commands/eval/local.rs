@@ -12,7 +12,6 @@ use extracot_core::{
 use extracot_models::{CausalLm, Decoder, LocalEngine, StopRule, Workload};
 
 use super::arguments::LocalArguments;
-use super::problems::ProblemFile;
 use super::source::{Failures, SampleSource, Take, Task, TimedAlone};
 use crate::commands::asked::Asked;
 use crate::commands::estimate::check_fits;
@@ -28,8 +27,6 @@ const BATCHES_PER_WORKER: usize = 2;
 /// A model folder as a source of samples.
 pub(super) struct LocalSource<'a> {
     task: &'a Task<'a>,
-    file: &'a ProblemFile,
-    place: String,
     model: LoadedModel,
     device: Device,
     /// Takes completions apart by ids, where the vocabulary has all markers.
@@ -48,7 +45,6 @@ impl<'a> LocalSource<'a> {
         folder: &Path,
         system: Option<String>,
         arguments: &LocalArguments,
-        (problems, file): (&Path, &'a ProblemFile),
         task: &'a Task<'a>,
     ) -> Result<Self> {
         let device = crate::device::device(&arguments.device)?;
@@ -60,8 +56,6 @@ impl<'a> LocalSource<'a> {
         };
         let source = Self {
             task,
-            file,
-            place: problems.display().to_string(),
             model,
             device,
             parser,
@@ -105,9 +99,8 @@ impl<'a> LocalSource<'a> {
             engine.check_prompt(&prompt, &self.task.params)?;
             Ok(prompt)
         };
-        let named = |(idx, problem)| {
-            let place = || format!("{}:{}", self.place, self.file.lines[idx]);
-            prompt((idx, problem)).with_context(place)
+        let named = |(idx, problem): (usize, &Problem)| {
+            prompt((idx, problem)).with_context(|| format!("problem `{}`", problem.id))
         };
         self.task.problems.iter().enumerate().map(named).collect()
     }

@@ -23,7 +23,7 @@ use super::command_to_go_on;
 use crate::config::content_hash;
 use crate::report::{SweepReport, render_sweep_html, render_sweep_markdown, render_sweep_table};
 use crate::run::{claim, write_manifest_with, write_text};
-use crate::sweep::{Baseline, ProblemsUsed, SweepSummary, SweptLevel, fidelity, sweep_rows};
+use crate::sweep::{Baseline, SweepSummary, SweptLevel, fidelity, sweep_rows};
 
 pub use arguments::Eval;
 use arguments::ModelName;
@@ -53,7 +53,7 @@ pub fn run(arguments: &Eval) -> Result<()> {
     arguments.check()?;
     crate::device::set_threads(arguments.local.threads)?;
     let limit = arguments.limit.map(std::num::NonZeroUsize::get);
-    let file = ProblemFile::read(&arguments.problems, limit)?;
+    let file = ProblemFile::read(&arguments.problems, arguments.dataset, limit)?;
     let settings = Settings::new(arguments, &file)?;
     let config = settings.to_toml()?;
     if arguments.dry_run {
@@ -76,7 +76,6 @@ pub fn run(arguments: &Eval) -> Result<()> {
             folder,
             arguments.system.clone(),
             &arguments.local,
-            (&arguments.problems, &file),
             &task,
         )?),
         ModelName::Chat(address) => Box::new(ChatSource::open(address, arguments, &task)?),
@@ -101,20 +100,13 @@ pub fn run(arguments: &Eval) -> Result<()> {
     let swept = sweep.run(&arguments.levels)?;
     report_failures(&arguments.out, &swept, &task, arguments.levels.len())?;
 
-    let problems = ProblemsUsed {
-        file: arguments.problems.display().to_string(),
-        sha256: file.sha256.clone(),
-        n: file.problems.len(),
-        n_in_file: file.n_in_file,
-        unreadable_gold: file.unreadable_gold(),
-    };
     let levels = swept_levels(&swept.finished, &prompt_hashes, source.as_ref());
     let (baseline, base, own) = baseline(arguments, &swept.finished, other)?;
     let seed = Seed(arguments.seed).derive("statistics", 0);
     let summary = SweepSummary {
         token_unit: settings.token_unit(),
         model: settings.model,
-        problems,
+        problems: file.about.clone(),
         decoding: settings.decoding,
         config_hash: key.clone(),
         baseline,

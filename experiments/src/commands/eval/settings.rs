@@ -21,6 +21,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     model_files: Option<String>,
     problems: String,
+    dataset: String,
     problems_sha256: String,
     n_problems: usize,
     levels: Vec<String>,
@@ -59,7 +60,8 @@ impl Settings {
             model,
             model_files,
             problems: arguments.problems.display().to_string(),
-            problems_sha256: file.sha256.clone(),
+            dataset: file.about.kind.clone(),
+            problems_sha256: file.about.sha256.clone(),
             n_problems: file.problems.len(),
             levels: arguments.levels.iter().map(ToString::to_string).collect(),
             device: is_local.then(|| arguments.local.device.clone()),

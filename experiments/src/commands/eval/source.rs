@@ -47,7 +47,7 @@ pub(super) trait SampleSource {
     ///
     /// # Errors
     ///
-    /// If a problem has no prompt at this level, by its line.
+    /// If a problem has no prompt at this level, by its id.
     fn prompts(&self, asked: Asked) -> Result<Vec<String>>;
 
     /// Samples the places of a level that are open.

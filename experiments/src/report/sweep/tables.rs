@@ -12,6 +12,9 @@ use crate::sweep::{ComparedLevel, Spread, SweepRow, SweepSummary, Timing, Versus
 /// How far the tokenizer's count may be from the endpoint's before it is another model's.
 const COUNT_TOLERANCE: f64 = 0.1;
 
+/// Ids that a remark lists.
+const MAX_LISTED: usize = 10;
+
 /// A table of texts with remarks under it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TextTable {
@@ -116,16 +119,25 @@ pub(super) fn remarks(summary: &SweepSummary) -> Vec<String> {
             unreadable.n
         ));
     }
+    let dropped = summary.problems.counts.iter();
+    let dropped = dropped.filter(|(reason, _)| reason.starts_with("dropped"));
+    for (reason, n) in dropped {
+        notes.push(format!("Rows of the file, {reason}: {n}"));
+    }
     if let Some(leakage) = &summary.leakage {
-        let (n, file) = (leakage.shared.n, &leakage.file);
+        let (n, all, file) = (leakage.n_shared, leakage.n_problems, &leakage.file);
+        let ids = leakage
+            .shared
+            .iter()
+            .take(MAX_LISTED)
+            .map(|s| s.test_id.as_str());
+        let ids: Vec<&str> = ids.collect();
+        let more = if n > ids.len() { ", .." } else { "" };
         notes.push(match n {
-            0 => format!(
-                "No problem has the question of one of the {} rows of {file}.",
-                leakage.n_rows
-            ),
+            0 => format!("No problem has the question of one of the {all} of {file}."),
             n => format!(
-                "LEAKAGE: {n} problems have the question of a row of {file}: {}",
-                leakage.shared
+                "LEAKAGE: {n} problems have the question of one of the {all} of {file}: {}{more}",
+                ids.join(", ")
             ),
         });
     }
