@@ -294,7 +294,7 @@ fn bad_input_is_named_and_leaves_no_run_behind() {
         (&["--model", "nowhere"], "nowhere"),
         (&["--max-new-tokens", "5000"], "problem `0`"),
         (&["--tokenizer", "."], "--tokenizer is for endpoints"),
-        (&["--temperature", "-1"], "--temperature"),
+        (&["--temperature", "nan"], "--temperature"),
         (&["--train", "absent.jsonl"], "absent.jsonl"),
     ] {
         assert_refused(&setting.eval("out", arguments), wanted);
@@ -325,7 +325,11 @@ fn runs_are_compared_if_they_are_of_the_same_problems() {
     assert_done(&markdown);
     let markdown = String::from_utf8(markdown.stdout).unwrap();
     assert!(markdown.contains("| none (A), 20 (B) | 6 |"), "{markdown}");
-    assert_refused(&compare("a/none", "b", &[]), "20");
+    // A level against a run: the level that both have.
+    let output = compare("a/none", "b", &[]);
+    assert_done(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Only B has, so not compared: 20"), "{text}");
     assert_refused(
         &compare("a", "nowhere", &[]),
         "no finished run of `extracot eval`",

@@ -3,6 +3,9 @@
 mod page;
 mod samples;
 mod tables;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
 mod verdicts;
 
 use crate::sweep::{ComparedLevel, Prediction, SweepSummary, Timing};
