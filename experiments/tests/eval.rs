@@ -178,11 +178,15 @@ fn a_sweep_is_whole_and_the_same_bytes_for_any_batch() {
             .contains("| level | n | Tokens |")
     );
 
+    // Killed between writing the samples of a level and removing what was kept of them.
+    let kept = setting.path("a/none/prediction.json.unfinished");
+    fs::write(&kept, "{\"key\":").unwrap();
     // A finished run is refused without --resume, and with it nothing is sampled again.
     assert_refused(&setting.eval("a", &levels), "add --resume");
     let before = setting.read("a/none/timing.json");
     assert_done(&setting.eval("a", &[&levels[..], &["--resume"]].concat()));
     assert_eq!(setting.read("a/none/timing.json"), before);
+    assert!(!kept.exists());
     assert_refused(
         &setting.eval("a", &["--levels", "none", "--resume"]),
         "belongs to a run with other settings",

@@ -54,25 +54,31 @@ pub fn run(arguments: &Compare) -> Result<()> {
     Ok(())
 }
 
-/// What is compared, and what is not.
-#[allow(clippy::type_complexity, reason = "named pairs of the two arguments")]
-fn pairs<'a>(
-    a: &'a [LevelSamples],
-    b: &'a [LevelSamples],
-) -> Result<(
-    Vec<(String, &'a LevelSamples, &'a LevelSamples)>,
-    Vec<String>,
-)> {
+/// A level of each run.
+struct Pair<'a> {
+    /// The level, or both where they differ.
+    name: String,
+    a: &'a LevelSamples,
+    b: &'a LevelSamples,
+}
+
+/// What is compared, and in words what is not.
+fn pairs<'a>(a: &'a [LevelSamples], b: &'a [LevelSamples]) -> Result<(Vec<Pair<'a>>, Vec<String>)> {
     if let ([one], [other]) = (a, b)
         && one.name != other.name
     {
         let name = format!("{} (A), {} (B)", one.name, other.name);
-        return Ok((vec![(name, one, other)], vec![]));
+        let (a, b) = (one, other);
+        return Ok((vec![Pair { name, a, b }], vec![]));
     }
     let of = |levels: &'a [LevelSamples], name: &str| levels.iter().find(|l| l.name == name);
-    let common = a
-        .iter()
-        .filter_map(|one| Some((one.name.clone(), one, of(b, &one.name)?)));
+    let common = a.iter().filter_map(|one| {
+        Some(Pair {
+            name: one.name.clone(),
+            a: one,
+            b: of(b, &one.name)?,
+        })
+    });
     let common: Vec<_> = common.collect();
     let mut remarks = Vec::new();
     for (run, levels, others) in [("A", a, b), ("B", b, a)] {
@@ -97,13 +103,10 @@ fn pairs<'a>(
     Ok((common, remarks))
 }
 
-fn compare(
-    pairs: &[(String, &LevelSamples, &LevelSamples)],
-    seed: Seed,
-) -> Result<Vec<ComparedLevel>> {
+fn compare(pairs: &[Pair<'_>], seed: Seed) -> Result<Vec<ComparedLevel>> {
     let mut found = Vec::new();
     let mut n_problems = 0;
-    for (name, a, b) in pairs {
+    for Pair { name, a, b } in pairs {
         let place = |level: &LevelSamples| level.folder.display().to_string();
         let (ours, theirs) = (problem_texts(&a.predictions), problem_texts(&b.predictions));
         check_same_problems((&place(a), &ours), (&place(b), &theirs))

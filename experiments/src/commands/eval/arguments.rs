@@ -79,7 +79,7 @@ pub struct Eval {
     #[arg(long, value_name = "FILE")]
     pub(super) train: Option<PathBuf>,
     /// Prompts per level that are timed one by one, apart from the samples; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 4)]
     pub(super) latency: usize,
     /// Go on with the run in the folder
     #[arg(long)]

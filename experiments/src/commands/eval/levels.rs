@@ -162,6 +162,12 @@ impl Sweep<'_> {
                 self.task.n_places()
             );
         }
+        // A run that was killed right after it wrote the samples leaves what they were made from.
+        let unfinished = folder.join(format!("{PREDICTIONS}.unfinished"));
+        if unfinished.exists() {
+            std::fs::remove_file(&unfinished)
+                .with_context(|| format!("cannot remove {}", unfinished.display()))?;
+        }
         let timing_path = folder.join(TIMING);
         let place = timing_path.display();
         let text = std::fs::read_to_string(&timing_path)

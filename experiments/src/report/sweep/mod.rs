@@ -6,14 +6,17 @@ mod tables;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
+mod timing;
 mod verdicts;
+mod versus;
 
 use crate::sweep::{ComparedLevel, Prediction, SweepSummary, Timing};
 
 use super::terminal::grid;
 use super::text::escape;
 pub use page::render_sweep_html;
-use tables::{TextTable, comparison_tables, sweep_tables};
+use tables::{SweepTables, TextTable};
+use versus::comparison_tables;
 
 /// What is reported of a sweep: the summary, and by level times and samples.
 #[derive(Debug)]
@@ -30,12 +33,12 @@ pub struct SweepReport<'a> {
 
 /// The tables as plain text.
 pub fn render_sweep_table(report: &SweepReport<'_>) -> String {
-    plain(&sweep_tables(report))
+    plain(&SweepTables::new(report).all())
 }
 
 /// The tables in Markdown.
 pub fn render_sweep_markdown(report: &SweepReport<'_>) -> String {
-    markdown(&sweep_tables(report))
+    markdown(&SweepTables::new(report).all())
 }
 
 /// Two runs, level by level, as plain text. `names` are those of the first and the second one,

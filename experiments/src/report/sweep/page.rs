@@ -2,7 +2,7 @@
 
 use super::SweepReport;
 use super::samples;
-use super::tables::{TextTable, sweep_tables, title};
+use super::tables::{SweepTables, TextTable, title};
 use super::verdicts::headline;
 use crate::report::palette::Palette;
 use crate::report::tables::{accuracy, table};
@@ -25,29 +25,29 @@ pub fn render_sweep_html(report: &SweepReport<'_>) -> String {
     let summary = report.summary;
     let rows = as_table(summary);
     let baseline = summary.baseline.to_string();
-    let mut tables = sweep_tables(report).into_iter();
-    let mut first: String = tables.by_ref().take(1).map(|table| html(&table)).collect();
-    first += COLUMNS;
-    let mut rest: Vec<TextTable> = tables.collect();
-    let timing = rest.pop().map_or(String::new(), |table| html(&table));
-    let mut fidelity_table = String::new();
-    if summary.fidelity.is_some() {
-        fidelity_table = rest.pop().map_or(String::new(), |table| html(&table));
-    }
-    let comparison: String = rest.iter().map(html).collect();
+    let tables = SweepTables::new(report);
+    let repeated = tables.repeated.as_ref().map_or(String::new(), html);
+    let steps = tables.fidelity.as_ref().map_or(String::new(), html);
     let section = |id, title, body| Section { id, title, body };
     let palette = Palette::new(&rows);
-    let fidelity = target::html(&rows, &baseline) + &fidelity_table;
     let sections = [
-        section("table", "Table", first),
-        section("comparison", "Against the baseline", comparison),
+        section("table", "Table", html(&tables.main) + COLUMNS),
+        section(
+            "comparison",
+            "Against the baseline",
+            html(&tables.versus) + &repeated,
+        ),
         section(
             "pareto",
             "Accuracy against tokens",
             pareto::html(&rows, &palette, &baseline),
         ),
-        section("fidelity", "Control fidelity", fidelity),
-        section("time", "Time", timing),
+        section(
+            "fidelity",
+            "Control fidelity",
+            target::html(&rows, &baseline) + &steps,
+        ),
+        section("time", "Time", html(&tables.time)),
         section("difficulty", "By difficulty", accuracy(&rows)),
         section("levels", "Stated level by difficulty", bars::chosen(&rows)),
         section("samples", "Samples", samples::html(report)),
@@ -64,9 +64,9 @@ fn html(text: &TextTable) -> String {
         false => table(&text.title, &names, &text.lines),
     };
     for line in &text.notes {
-        let is_alarm = line.starts_with("COLLAPSE")
-            || line.starts_with("LEAKAGE")
-            || line.contains("COLLAPSE:");
+        let is_alarm = ["COLLAPSE:", "LEAKAGE:"]
+            .iter()
+            .any(|word| line.contains(word));
         out += &match is_alarm {
             true => note(line),
             false => format!("<p class=\"muted\">{}</p>\n", escape(line)),

@@ -1,13 +1,15 @@
-//! The tables of a sweep and of a comparison: one source for terminal, Markdown and page.
+//! The tables of a sweep: one source for terminal, Markdown and page.
 
-use extracot_core::report::{ControlFidelity, EvalSummary, StepFinding};
+use extracot_core::report::{ControlFidelity, StepFinding};
 
 use super::SweepReport;
+use super::timing::timing_table;
 use super::verdicts::fidelity_verdict;
+use super::versus::versus_table;
 use crate::report::text::{
     MISSING, number, p_value, percent, percent_interval, ratio_interval, signed,
 };
-use crate::sweep::{ComparedLevel, Spread, SweepRow, SweepSummary, Timing, Versus};
+use crate::sweep::{SweepRow, SweepSummary};
 
 /// How far the tokenizer's count may be from the endpoint's before it is another model's.
 const COUNT_TOLERANCE: f64 = 0.1;
@@ -24,18 +26,37 @@ pub(super) struct TextTable {
     pub(super) notes: Vec<String>,
 }
 
-fn head(names: &[&str]) -> Vec<String> {
+pub(super) fn head(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// All tables of a sweep.
-pub(super) fn sweep_tables(report: &SweepReport<'_>) -> Vec<TextTable> {
-    let summary = report.summary;
-    let mut tables = vec![main_table(summary), versus_table(summary)];
-    tables.extend(repeated_table(summary));
-    tables.extend(summary.fidelity.as_ref().map(fidelity_table));
-    tables.push(timing_table(summary, &report.timings));
-    tables
+/// The tables of a sweep.
+pub(super) struct SweepTables {
+    pub(super) main: TextTable,
+    pub(super) versus: TextTable,
+    pub(super) repeated: Option<TextTable>,
+    pub(super) fidelity: Option<TextTable>,
+    pub(super) time: TextTable,
+}
+
+impl SweepTables {
+    pub(super) fn new(report: &SweepReport<'_>) -> Self {
+        let summary = report.summary;
+        Self {
+            main: main_table(summary),
+            versus: versus_table(summary),
+            repeated: repeated_table(summary),
+            fidelity: summary.fidelity.as_ref().map(fidelity_table),
+            time: timing_table(summary, &report.timings),
+        }
+    }
+
+    /// All that there are, in the order of a report.
+    pub(super) fn all(self) -> Vec<TextTable> {
+        let further = self.repeated.into_iter().chain(self.fidelity);
+        let first = [self.main, self.versus].into_iter();
+        first.chain(further).chain([self.time]).collect()
+    }
 }
 
 /// What was evaluated, in one line.
@@ -165,79 +186,6 @@ pub(super) fn remarks(summary: &SweepSummary) -> Vec<String> {
     notes
 }
 
-const VERSUS: [&str; 7] = [
-    "Acc diff, points [95% CI]",
-    "only this/only other",
-    "p",
-    "p Holm",
-    "MDE, points",
-    "Token diff [95% CI]",
-    "p Holm (tokens)",
-];
-
-fn versus_cells(found: &Versus) -> [String; 7] {
-    let (accuracy, tokens) = (&found.comparison.accuracy, &found.comparison.think_tokens);
-    let points = [accuracy.mean, accuracy.low, accuracy.high].map(|share| signed(100.0 * share, 1));
-    let diff = [tokens.mean, tokens.low, tokens.high].map(|diff| signed(diff, 1));
-    let test = found.comparison.mcnemar;
-    [
-        format!("{} [{}, {}]", points[0], points[1], points[2]),
-        test.map_or(MISSING.to_owned(), |t| {
-            format!("{}/{}", t.n_only_this, t.n_only_other)
-        }),
-        p_value(crate::sweep::accuracy_p(&found.comparison)),
-        p_value(found.p_accuracy_holm),
-        found
-            .minimum_detectable_effect
-            .map_or(MISSING.to_owned(), |effect| percent(effect, 1)),
-        format!("{} [{}, {}]", diff[0], diff[1], diff[2]),
-        p_value(found.p_tokens_holm),
-    ]
-}
-
-/// What the columns of a comparison are, given how many samples problems have.
-fn versus_note(is_single: bool) -> String {
-    let test = match is_single {
-        true => "exact two-sided McNemar",
-        false => "paired bootstrap over problems, as problems have several samples",
-    };
-    format!(
-        "Same problems, paired. p: {test}. p Holm: adjusted for all comparisons of this table; from \
-         0.05 on there is no evidence of a difference, which is none of equality. MDE: the smallest \
-         difference that McNemar's test would find in four of five cases with as many discordant \
-         problems."
-    )
-}
-
-fn versus_table(summary: &SweepSummary) -> TextTable {
-    let compared = summary
-        .rows
-        .iter()
-        .filter_map(|row| Some((row, row.versus_baseline.as_ref()?)));
-    let lines: Vec<Vec<String>> = compared
-        .clone()
-        .map(|(row, found)| {
-            let mut line = vec![row.level.clone()];
-            line.extend(versus_cells(found));
-            line
-        })
-        .collect();
-    let is_single = compared
-        .clone()
-        .all(|(_, found)| found.comparison.mcnemar.is_some());
-    let notes = match lines.is_empty() {
-        true => vec!["There is one level only: nothing to compare with.".to_owned()],
-        false => vec![versus_note(is_single)],
-    };
-    let names = [&["level"], &VERSUS[..]].concat();
-    TextTable {
-        title: format!("Against {}", summary.baseline),
-        head: head(&names),
-        lines,
-        notes,
-    }
-}
-
 fn repeated_table(summary: &SweepSummary) -> Option<TextTable> {
     let rows: Vec<_> = summary
         .rows
@@ -296,114 +244,4 @@ fn fidelity_table(found: &ControlFidelity) -> TextTable {
         lines: found.steps.iter().map(line).collect(),
         notes: vec![fidelity_verdict(found)],
     }
-}
-
-fn milliseconds(spread: Option<&Spread>, of: fn(&Spread) -> f64) -> String {
-    spread.map_or(MISSING.to_owned(), |spread| number(1000.0 * of(spread), 1))
-}
-
-fn timing_table(summary: &SweepSummary, timings: &[&Timing]) -> TextTable {
-    let both = |spread: Option<&Spread>| match spread {
-        None => MISSING.to_owned(),
-        some => format!(
-            "{} / {}",
-            milliseconds(some, |s| s.p50),
-            milliseconds(some, |s| s.p99)
-        ),
-    };
-    let line = |(row, timing): (&SweepRow, &&Timing)| {
-        let alone = timing.alone.as_ref();
-        let rate = timing.tokens_per_s();
-        vec![
-            row.level.clone(),
-            rate.map_or(MISSING.to_owned(), |rate| number(rate, 1)),
-            both(timing.request_s.as_ref()),
-            alone.map_or(MISSING.to_owned(), |alone| alone.n.to_string()),
-            both(alone.map(|alone| &alone.first_token_s)),
-            both(alone.and_then(|alone| alone.per_token_s.as_ref())),
-            both(alone.map(|alone| &alone.whole_s)),
-        ]
-    };
-    let mut notes: Vec<String> = vec![];
-    if let Some(timing) = timings.first() {
-        notes.push(format!(
-            "Throughput and requests: all samples, {}. Alone: one prompt at a time, after the \
-             samples; first token is a completion of one token.",
-            timing.side_by_side
-        ));
-    }
-    let failed: usize = timings
-        .iter()
-        .filter_map(|t| Some(t.alone.as_ref()?.n_failed))
-        .sum();
-    if failed > 0 {
-        notes.push(format!(
-            "{failed} completions failed while they were timed."
-        ));
-    }
-    TextTable {
-        title: "Time".to_owned(),
-        head: head(&[
-            "level",
-            "tokens/s",
-            "request ms p50/p99",
-            "n alone",
-            "first token ms p50/p99",
-            "per token ms p50/p99",
-            "whole ms p50/p99",
-        ]),
-        lines: summary.rows.iter().zip(timings).map(line).collect(),
-        notes,
-    }
-}
-
-/// The tables of `extracot compare`.
-pub(super) fn comparison_tables(
-    (a, b): (&str, &str),
-    levels: &[ComparedLevel],
-    remarks: &[String],
-) -> Vec<TextTable> {
-    let sides =
-        |level: &ComparedLevel, cell: fn(&EvalSummary) -> String| [cell(&level.a), cell(&level.b)];
-    let line = |level: &ComparedLevel| {
-        let mut line = vec![level.level.clone(), format!("{}", level.a.n)];
-        line.extend(sides(level, |s| percent_interval(&s.accuracy)));
-        line.extend(sides(level, |s| number(s.think_tokens, 1)));
-        line.push(ratio_interval(&level.b.act_ratio));
-        line.extend(sides(level, |s| percent(s.truncation_rate, 1)));
-        line
-    };
-    let versus = |level: &ComparedLevel| {
-        let mut line = vec![level.level.clone()];
-        line.extend(versus_cells(&level.versus));
-        line
-    };
-    let is_single = levels.iter().all(|l| l.versus.comparison.mcnemar.is_some());
-    let names = [&["level"], &VERSUS[..]].concat();
-    let mut notes = vec![format!("A: {a}"), format!("B: {b}")];
-    notes.extend(remarks.iter().cloned());
-    vec![
-        TextTable {
-            title: "Two runs on the same problems".to_owned(),
-            head: head(&[
-                "level",
-                "n of A",
-                "Acc@all % A",
-                "Acc@all % B",
-                "Tokens A",
-                "Tokens B",
-                "Tokens B/A [95% CI]",
-                "Trunc% A",
-                "Trunc% B",
-            ]),
-            lines: levels.iter().map(line).collect(),
-            notes,
-        },
-        TextTable {
-            title: "B against A".to_owned(),
-            head: head(&names),
-            lines: levels.iter().map(versus).collect(),
-            notes: vec![versus_note(is_single)],
-        },
-    ]
 }
