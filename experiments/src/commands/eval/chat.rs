@@ -247,7 +247,7 @@ impl SampleSource for ChatSource<'_> {
     }
 
     fn side_by_side(&self) -> String {
-        format!("{} requests at one time", self.concurrency)
+        format!("up to {} request(s) at one time", self.concurrency)
     }
 }
 

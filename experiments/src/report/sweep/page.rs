@@ -12,7 +12,8 @@ use crate::summary::{RowKind, Summary, TableRow};
 use crate::sweep::{SweepRow, SweepSummary};
 
 const CAUTION: &str = "Brackets are 95 % intervals over the choice of problems; the chance of \
-    training is not in them. No evidence of a difference is not evidence of equality.";
+    training is not in them. No evidence of a difference is not evidence of equality. A level that is \
+    picked from a table looks better than it is on other problems.";
 
 const COLUMNS: &str = "<p class=\"muted\">Tokens: mean think tokens over all samples; an unclosed think \
     text counts every token. Total: mean generated tokens. ActRatio: Tokens / Tokens of the baseline \
