@@ -15,4 +15,5 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod summary;
+pub mod sweep;
 pub mod word_problems;

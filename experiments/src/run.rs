@@ -41,6 +41,9 @@ struct Manifest<'a> {
     /// Of this invocation; stages reused from an earlier one are not in it.
     wall_s: f64,
     files: Vec<String>,
+    /// Where the numbers come from, beyond the settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<serde_json::Value>,
 }
 
 impl Run {
@@ -211,6 +214,21 @@ pub fn write_manifest(
     config_hash: String,
     started: Instant,
 ) -> Result<()> {
+    write_manifest_with(folder, experiment, config_hash, started, &None::<()>)
+}
+
+/// As [`write_manifest`], with where the numbers come from beyond the settings.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_manifest_with(
+    folder: &Path,
+    experiment: &str,
+    config_hash: String,
+    started: Instant,
+    provenance: &impl Serialize,
+) -> Result<()> {
     let mut files: Vec<String> = fs::read_dir(folder)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name != MANIFEST)
@@ -222,6 +240,7 @@ pub fn write_manifest(
         config_hash,
         wall_s: started.elapsed().as_secs_f64(),
         files,
+        provenance: Some(serde_json::to_value(provenance)?).filter(|found| !found.is_null()),
     };
     Ok(save_json(&manifest, &folder.join(MANIFEST))?)
 }

@@ -58,7 +58,7 @@ impl Setting {
     }
 
     fn annotate(&self, server: &ChatServer, further: &[&str]) -> Output {
-        self.command(&server.annotator(), further).output().unwrap()
+        self.command(&server.model(), further).output().unwrap()
     }
 
     fn labels(&self) -> Vec<Value> {
@@ -403,7 +403,7 @@ fn a_killed_run_asks_for_no_window_again() {
         false => Act::Stall(Duration::from_secs(60)),
     });
     let mut child = setting
-        .command(&slow.annotator(), &["--concurrency", "1"])
+        .command(&slow.model(), &["--concurrency", "1"])
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -44,6 +44,15 @@ pub trait ChatRenderer: fmt::Debug + Send + Sync {
     fn turn_close(&self) -> &str;
 }
 
+/// The text of the user turn: instruction, question, control token. What is sent where the template
+/// is on the other side, as with a chat endpoint.
+///
+/// `control` of `None` is the text for a model without control tokens.
+pub fn user_text(question: &str, control: Option<ControlToken>) -> String {
+    let control = control.map_or_else(String::new, |token| format!(" {token}"));
+    format!("{INSTRUCTION}\n{question}{control}")
+}
+
 /// ChatML, the form of the embedded task.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ChatMl;
@@ -98,8 +107,7 @@ impl ChatTemplate {
         question: &str,
         control: Option<ControlToken>,
     ) -> Result<String, CoreError> {
-        let control = control.map_or_else(String::new, |token| format!(" {token}"));
-        let user = format!("{INSTRUCTION}\n{question}{control}");
+        let user = user_text(question, control);
         let system = self.system.as_deref().map(|content| ChatMessage {
             role: "system",
             content,

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
 use experiments::commands::{
-    annotate, bench, classify, compress, doctor, estimate, generate, score, train_compressor,
+    annotate, bench, classify, compare, compress, doctor, estimate, eval, generate, score,
+    train_compressor, verify,
 };
 
 /// Commands on models, think texts and their labels.
@@ -21,12 +22,15 @@ enum Command {
     Annotate(Box<annotate::Annotate>),
     Bench(bench::Bench),
     Classify(classify::Classify),
+    Compare(compare::Compare),
     Compress(compress::Compress),
     Doctor(doctor::Doctor),
     Estimate(estimate::Estimate),
+    Eval(Box<eval::Eval>),
     Generate(generate::Generate),
     Score(score::Score),
     TrainCompressor(train_compressor::TrainCompressor),
+    Verify(verify::Verify),
 }
 
 fn main() -> ExitCode {
@@ -34,11 +38,14 @@ fn main() -> ExitCode {
         Command::Annotate(arguments) => annotate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Classify(arguments) => classify::run(arguments),
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Compress(arguments) => compress::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Estimate(arguments) => estimate::run(arguments),
+        Command::Eval(arguments) => eval::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::TrainCompressor(arguments) => train_compressor::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
     })
 }

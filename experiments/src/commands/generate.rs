@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use extracot_core::{
-    ControlToken, FinishReason, KeepLevel, Prompt, Rollout, RolloutEngine, SamplingParams, Seed,
-    Tokenizer,
+    ControlToken, FinishReason, Prompt, Rollout, RolloutEngine, SamplingParams, Seed, Tokenizer,
 };
 use extracot_models::{CausalLm, LocalEngine, StopRule, Workload};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::asked::Asked;
 use super::estimate::check_fits;
 use super::model::{LoadedModel, WeightDtype};
 use super::partial::PartialOutput;
@@ -38,8 +38,8 @@ pub struct Generate {
     #[command(flatten)]
     rows: RowArguments,
     /// Budget to ask for in questions: 20, 40, 60, 80, 100, policy or none
-    #[arg(long, default_value = "none", value_parser = parse_ratio)]
-    ratio: Ratio,
+    #[arg(long, default_value = "none")]
+    ratio: Asked,
     /// Tokens after which a completion is cut
     #[arg(long, default_value_t = 512)]
     max_new_tokens: usize,
@@ -70,24 +70,6 @@ pub struct Generate {
     /// Root of all random streams: the same seed gives the same samples on CPU
     #[arg(long, default_value_t = 1)]
     seed: u64,
-}
-
-/// The value of `--ratio`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ratio(Option<ControlToken>);
-
-fn parse_ratio(text: &str) -> Result<Ratio, String> {
-    let level = |text: &str| {
-        let percent: i64 = text.parse().ok()?;
-        KeepLevel::try_new(percent).ok().map(ControlToken::Level)
-    };
-    match text {
-        "none" => Ok(Ratio(None)),
-        "policy" => Ok(Ratio(Some(ControlToken::Policy))),
-        text => level(text)
-            .map(|token| Ratio(Some(token)))
-            .ok_or_else(|| "known are 20, 40, 60, 80, 100, policy and none".to_owned()),
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -241,17 +223,13 @@ pub(super) fn files_of(folder: &Path) -> Result<Vec<(String, u64, u64)>> {
     Ok(files)
 }
 
-fn prompt(row: &Row, ratio: Ratio, model: &LoadedModel) -> Result<Prompt> {
+fn prompt(row: &Row, ratio: Asked, model: &LoadedModel) -> Result<Prompt> {
     let token_ids = match (&row.input_ids, &row.prompt, &row.question) {
         (Some(ids), None, None) => ids.clone(),
         (None, Some(prompt), None) => model.tokenizer()?.encode(prompt),
         (None, None, Some(question)) => {
+            model.check_control(ratio.0)?;
             let tokenizer = model.tokenizer()?;
-            if let Some(token) = ratio.0
-                && tokenizer.token_id(&token.to_string()).is_none()
-            {
-                bail!("the tokenizer has no {token}; train the model with control tokens first");
-            }
             tokenizer.encode(&model.chat()?.prompt(question, ratio.0)?)
         }
         _ => bail!("a row needs one of `input_ids`, `prompt` and `question`"),

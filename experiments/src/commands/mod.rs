@@ -2,18 +2,25 @@
 //! input row.
 
 pub mod annotate;
+mod ask;
+mod asked;
 pub mod bench;
 pub mod classify;
+pub mod compare;
 pub mod compress;
 pub mod doctor;
+mod endpoint;
 pub mod estimate;
+pub mod eval;
 pub mod generate;
 mod model;
 mod partial;
+mod response_text;
 pub mod rows;
 pub mod score;
 mod scorer;
 pub mod train_compressor;
+pub mod verify;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -56,4 +63,24 @@ impl RowArguments {
         crate::device::set_threads(self.threads)?;
         crate::device::device(&self.device)
     }
+}
+
+/// The command of this process, with --resume.
+fn command_to_go_on() -> String {
+    let words = std::env::args_os().skip(1);
+    let mut words: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".to_owned());
+    }
+    let quoted = words.iter().map(|word| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
+        match !word.is_empty() && word.chars().all(is_plain) {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        }
+    });
+    let quoted: Vec<String> = std::iter::once("extracot".to_owned())
+        .chain(quoted)
+        .collect();
+    quoted.join(" ")
 }

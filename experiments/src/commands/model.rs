@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, Device};
 use clap::ValueEnum;
 use extracot_core::prompt::{TURN_CLOSE, TURN_OPEN};
-use extracot_core::{ChatMl, ChatTemplate, Tokenizer};
+use extracot_core::{ChatMl, ChatTemplate, ControlToken, Tokenizer};
 use extracot_models::checkpoint::load_decoder;
 use extracot_models::{CausalLm, Decoder, DecoderConfig, HfChat, HfTokenizer};
 use serde::Serialize;
@@ -96,6 +96,17 @@ impl LoadedModel {
         self.chat
             .as_ref()
             .context("the model folder has no chat template; give `prompt` instead of `question`")
+    }
+
+    /// Fails for a control token that the tokenizer does not have as one token.
+    pub(super) fn check_control(&self, control: Option<ControlToken>) -> Result<()> {
+        let tokenizer = self.tokenizer()?;
+        match control {
+            Some(token) if tokenizer.token_id(&token.to_string()).is_none() => {
+                bail!("the tokenizer has no {token}; train the model with control tokens first")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Fails for an id that the model has no row for.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ureq::Agent;
@@ -85,6 +85,8 @@ impl ChatFailure {
 pub struct Exchange {
     /// How often it was sent.
     pub n_attempts: usize,
+    /// Time of the last attempt, from sending to the whole answer.
+    pub latency: Duration,
     /// The reply, or why the last attempt has none.
     pub result: Result<ChatReply, ChatFailure>,
 }
@@ -133,14 +135,22 @@ impl ChatClient {
         let body = request.body(&self.address.model).to_string();
         let mut n_attempts = 0;
         loop {
+            let sent_at = Instant::now();
             let result = self.send(&body);
+            let latency = sent_at.elapsed();
             let wait = match &result {
                 Ok(_) => None,
                 Err(failure) => self.retry.wait(n_attempts, failure),
             };
             n_attempts += 1;
             match wait {
-                None => return Exchange { n_attempts, result },
+                None => {
+                    return Exchange {
+                        n_attempts,
+                        latency,
+                        result,
+                    };
+                }
                 Some(wait) => sleep(wait),
             }
         }

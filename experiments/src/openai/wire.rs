@@ -48,11 +48,13 @@ pub struct ChatReply {
     pub finish_reason: Option<String>,
     /// Why the model declined, if it did.
     pub refusal: Option<String>,
-    /// Tokens that were read and written.
-    pub usage: Usage,
+    /// The think text, where the endpoint keeps it apart: `reasoning_content`, `reasoning`.
+    pub reasoning: Option<String>,
+    /// Tokens that were read and written, where the endpoint counts them.
+    pub usage: Option<Usage>,
 }
 
-/// Tokens as the endpoint counts them; 0 where it does not.
+/// Tokens as the endpoint counts them; 0 where it counts one kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the requests.
@@ -90,6 +92,10 @@ struct Message {
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
+    #[serde(default)]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    reasoning: Option<String>,
 }
 
 impl ChatReply {
@@ -100,14 +106,17 @@ impl ChatReply {
     /// If the body is no response of a chat endpoint.
     pub(super) fn parse(body: &str) -> Result<Self> {
         let body: Body = serde_json::from_str(body).context("the body is no chat completion")?;
-        let usage = body.usage.unwrap_or_default();
         let choice = body.choices.into_iter().next();
         let choice = choice.context("the body has no choice")?;
         Ok(Self {
             content: choice.message.content.unwrap_or_default(),
             finish_reason: choice.finish_reason,
             refusal: choice.message.refusal,
-            usage,
+            reasoning: choice
+                .message
+                .reasoning_content
+                .or(choice.message.reasoning),
+            usage: body.usage,
         })
     }
 }
@@ -140,20 +149,21 @@ mod tests {
     #[test]
     fn absent_parts_are_empty_and_another_body_is_refused() {
         let reply = ChatReply::parse(r#"{"choices":[{"message":{"content":null}}]}"#).unwrap();
-        assert_eq!(
-            (reply.content.as_str(), reply.usage),
-            ("", Usage::default())
-        );
+        assert_eq!((reply.content.as_str(), reply.usage), ("", None));
         let full = r#"{"id":"x","choices":[{"index":0,"finish_reason":"length",
             "message":{"role":"assistant","content":"yes"}}],
             "usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
         let reply = ChatReply::parse(full).unwrap();
         assert_eq!(reply.content, "yes");
         assert_eq!(reply.finish_reason.as_deref(), Some("length"));
-        assert_eq!(
-            (reply.usage.prompt_tokens, reply.usage.completion_tokens),
-            (5, 2)
-        );
+        let usage = reply.usage.unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (5, 2));
+        assert_eq!(reply.reasoning, None);
+        for name in ["reasoning_content", "reasoning"] {
+            let body = format!(r#"{{"choices":[{{"message":{{"content":"4","{name}":"2+2"}}}}]}}"#);
+            let reply = ChatReply::parse(&body).unwrap();
+            assert_eq!(reply.reasoning.as_deref(), Some("2+2"));
+        }
         for bad in ["", "{}", r#"{"choices":[]}"#, "<html>"] {
             assert!(ChatReply::parse(bad).is_err(), "{bad}");
         }

@@ -17,6 +17,7 @@ mod samples;
 mod series;
 mod shares;
 mod svg;
+mod sweep;
 mod tables;
 mod target;
 mod terminal;
@@ -31,12 +32,19 @@ mod tests;
 pub use compressors::{render_compressor_html, render_compressor_table};
 pub use headline::headline;
 pub use lengths::render_lengths_plot;
+pub use sweep::{
+    SweepReport, render_comparison_markdown, render_comparison_table, render_sweep_html,
+    render_sweep_markdown, render_sweep_table,
+};
 pub use terminal::render_table;
 pub(crate) use text::p_phrase;
 
 use crate::summary::Summary;
 use palette::Palette;
 use text::escape;
+
+/// What ActRatio of an ablation is against.
+const BASE_MODEL: &str = "base model";
 
 const STYLE: &str = include_str!("style.css");
 
@@ -104,12 +112,12 @@ fn sections(summary: &Summary) -> Vec<Section> {
         section(
             "pareto",
             "Accuracy against tokens",
-            pareto::html(summary, &palette),
+            pareto::html(summary, &palette, BASE_MODEL),
         ),
         section(
             "target",
             "Target against realized ratio",
-            target::html(summary),
+            target::html(summary, BASE_MODEL),
         ),
         section(
             "curves",

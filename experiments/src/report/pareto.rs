@@ -21,8 +21,8 @@ struct Point {
     is_fixed: bool,
 }
 
-/// ActRatio against accuracy of every row.
-pub(super) fn html(summary: &Summary, palette: &Palette) -> String {
+/// ActRatio against accuracy of every row; `baseline` names what ActRatio is against.
+pub(super) fn html(summary: &Summary, palette: &Palette, baseline: &str) -> String {
     let mut points: Vec<Point> = summary
         .rows
         .iter()
@@ -37,7 +37,8 @@ pub(super) fn html(summary: &Summary, palette: &Palette) -> String {
         .collect();
     // Labels are placed in this order, so the rows that the report is about come first.
     points.sort_by_key(|point| point.is_fixed);
-    let Some((x, y)) = axes(&points) else {
+    let x_label = format!("ActRatio (think tokens / {baseline}'s)");
+    let Some((x, y)) = axes(&points, &x_label) else {
         return note("No row has samples, so there is nothing to draw.");
     };
     let title = "Accuracy against think tokens";
@@ -97,7 +98,7 @@ fn draw_bars(plot: &mut Plot, points: &[Point]) -> Vec<Rect> {
     obstacles
 }
 
-fn axes(points: &[Point]) -> Option<(Axis<'static>, Axis<'static>)> {
+fn axes<'a>(points: &[Point], x_label: &'a str) -> Option<(Axis<'a>, Axis<'a>)> {
     let ends = |of: fn(&Point) -> &Interval| {
         bounds(
             points
@@ -109,7 +110,7 @@ fn axes(points: &[Point]) -> Option<(Axis<'static>, Axis<'static>)> {
     };
     let (x_low, x_high) = ends(|point| &point.x)?;
     let (y_low, y_high) = ends(|point| &point.y)?;
-    let axis = |label, low, high| Axis {
+    let axis = |label: &'a str, low, high| Axis {
         label,
         low,
         high,
@@ -117,11 +118,7 @@ fn axes(points: &[Point]) -> Option<(Axis<'static>, Axis<'static>)> {
         min_step: 0.0,
     };
     Some((
-        axis(
-            "ActRatio (think tokens / base model's)",
-            x_low.max(0.0),
-            x_high,
-        ),
+        axis(x_label, x_low.max(0.0), x_high),
         axis("Acc@all (%)", y_low.max(0.0), y_high.min(100.0)),
     ))
 }

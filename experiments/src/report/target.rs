@@ -11,8 +11,9 @@ use crate::summary::{RowKind, Summary, TableRow};
 /// End of the axis of target ratios: beyond 1, so that numbers beside points have room.
 const TARGET_END: f64 = 1.15;
 
-/// Realized ActRatio of the fixed levels against what was asked.
-pub(super) fn html(summary: &Summary) -> String {
+/// Realized ActRatio of the fixed levels against what was asked; `baseline` names what ActRatio is
+/// against.
+pub(super) fn html(summary: &Summary, baseline: &str) -> String {
     let mut levels: Vec<(f64, &TableRow)> = summary
         .rows
         .iter()
@@ -26,6 +27,7 @@ pub(super) fn html(summary: &Summary) -> String {
         return note("No fixed level was evaluated, so there is no curve.");
     }
     let title = "Realized against target ratio";
+    let y_label = format!("realized ActRatio (think tokens / {baseline}'s)");
     let axis = |label, high| Axis {
         label,
         low: 0.0,
@@ -42,7 +44,7 @@ pub(super) fn html(summary: &Summary) -> String {
         },
         LARGE,
         &axis("target ratio (asked by the control token)", TARGET_END),
-        &axis("realized ActRatio (think tokens / base model's)", high),
+        &axis(&y_label, high),
     );
     plot.curve(&[(0.0, 0.0), (TARGET_END, TARGET_END)], "diagonal");
     let curve: Vec<(f64, f64)> = levels

@@ -35,7 +35,9 @@ pub(crate) struct Received {
 impl Received {
     /// The text of the user turn.
     pub(crate) fn user(&self) -> &str {
-        self.body["messages"][1]["content"].as_str().unwrap()
+        let turns = self.body["messages"].as_array().unwrap();
+        let user = turns.iter().find(|turn| turn["role"] == "user");
+        user.unwrap()["content"].as_str().unwrap()
     }
 }
 
@@ -69,8 +71,8 @@ impl ChatServer {
         Self { address, received }
     }
 
-    /// The argument of --annotator.
-    pub(crate) fn annotator(&self) -> String {
+    /// The argument that names the model behind this endpoint.
+    pub(crate) fn model(&self) -> String {
         format!("openai:test/model@http://{}/v1", self.address)
     }
 

@@ -2,15 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use extracot_core::label::chat::AskRounds;
 use extracot_models::attribution::{ANSWER_LEAD, KEEP_SHARE, MIN_DROP};
-use serde_json::{Map, Value};
 
-use crate::openai::{Address, RetryPolicy};
+use crate::commands::endpoint::EndpointArguments;
+use crate::openai::Address;
 
 /// Labels which atoms of think texts to keep.
 ///
@@ -131,9 +130,8 @@ fn finite(text: &str) -> Result<f32, String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Chat endpoint")]
 pub(super) struct ChatArguments {
-    /// Environment variable that holds the API key; without it no key is sent
-    #[arg(long, value_name = "NAME")]
-    pub(super) api_key_env: Option<String>,
+    #[command(flatten)]
+    pub(super) endpoint: EndpointArguments,
     /// Cost of a window in tokens; each window is one request
     #[arg(long, value_name = "N", default_value = "512")]
     pub(super) window_tokens: NonZeroUsize,
@@ -155,42 +153,12 @@ pub(super) struct ChatArguments {
     /// New tokens after which a reply is cut
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(super) max_tokens: usize,
-    /// Further fields of every request, as a JSON object; null removes a field
-    #[arg(long, value_name = "JSON", value_parser = object)]
-    pub(super) extra_body: Option<Map<String, Value>>,
-    /// Requests at one time; no label depends on it
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub(super) concurrency: NonZeroUsize,
-    /// Seconds for one request
-    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
-    timeout: Duration,
-    /// How often a request is sent that fails on the way or with status 429 or 5xx
-    #[arg(long, value_name = "N", default_value = "5")]
-    attempts: NonZeroUsize,
-    /// Wait before the second attempt, doubled each time; a Retry-After of the endpoint goes first
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    backoff: Duration,
-    /// The longest wait; an endpoint that asks for more fails the request
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    max_wait: Duration,
-    /// Stop asking after so many requests in a row failed on the way
-    #[arg(long, value_name = "N", default_value = "20")]
-    pub(super) give_up_after: NonZeroUsize,
     /// Price of a million prompt tokens
     #[arg(long, value_name = "PRICE")]
     pub(super) price_in: Option<f64>,
     /// Price of a million completion tokens
     #[arg(long, value_name = "PRICE")]
     pub(super) price_out: Option<f64>,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
-}
-
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }
 
 impl ChatArguments {
@@ -219,23 +187,6 @@ impl ChatArguments {
             temperature: self.temperature,
             temperature_step: self.temperature_step,
             min_share: self.min_share,
-        })
-    }
-
-    /// When requests are sent again.
-    ///
-    /// # Errors
-    ///
-    /// If there is no time for a request.
-    pub(super) fn retry_policy(&self) -> Result<RetryPolicy> {
-        if self.timeout.is_zero() {
-            bail!("--timeout has to be above 0");
-        }
-        Ok(RetryPolicy {
-            max_attempts: self.attempts.get(),
-            timeout: self.timeout,
-            backoff: self.backoff,
-            max_wait: self.max_wait,
         })
     }
 }

@@ -7,14 +7,14 @@ use extracot_core::label::chat::{
 };
 
 use super::arguments::ChatArguments;
-use super::ask::{Patience, ask_all};
-use super::exchange::{ask, message};
+use super::exchange::{ask, message, setback};
 use super::job::{Job, Labeling, NoLabels};
 use super::report::ChatCounts;
 use super::windows::{WindowList, WindowState};
+use crate::commands::ask::{Patience, ask_all};
 use crate::commands::partial::PartialOutput;
 use crate::config::content_hash;
-use crate::openai::{Address, ApiKey, ChatClient};
+use crate::openai::{Address, ChatClient};
 use crate::progress::Progress;
 
 /// Labels the traces that are open.
@@ -27,8 +27,7 @@ use crate::progress::Progress;
 /// If a setting or the key cannot be used or a file cannot be written. What an endpoint does is never
 /// an error but counted.
 pub(super) fn label(address: &Address, settings: &ChatArguments, job: &Job) -> Result<Labeling> {
-    let key = settings.api_key_env.as_deref().map(ApiKey::from_env);
-    let client = ChatClient::new(address.clone(), key.transpose()?, settings.retry_policy()?);
+    let client = settings.endpoint.client(address)?;
     let windows = WindowList::new(&job.traces, settings.window_tokens.get());
     let mut asking = Asking {
         job,
@@ -36,7 +35,7 @@ pub(super) fn label(address: &Address, settings: &ChatArguments, job: &Job) -> R
         rounds: settings.ask_rounds()?,
         states: vec![WindowState::default(); windows.n_windows()],
         windows,
-        patience: Patience::new(settings.give_up_after.get()),
+        patience: Patience::new(settings.endpoint.give_up_after.get()),
     };
     let mut partial = PartialOutput::<WindowState>::open(&job.out, &asking.key()?)?;
     for (place, state) in asking.states.iter_mut().enumerate() {
@@ -73,7 +72,7 @@ impl Asking<'_> {
         let first = WindowState::default();
         let request = |place| self.request(place, &first).user;
         let texts: Vec<String> = (0..self.windows.n_windows()).map(request).collect();
-        let extra = &self.settings.extra_body;
+        let extra = &self.settings.endpoint.extra_body;
         content_hash(&(&self.job.annotator, LABEL_SYSTEM, texts, extra))
     }
 
@@ -129,16 +128,21 @@ impl Asking<'_> {
                 let (place, request) = &due[turn];
                 ask(client, settings, request, windows.get(*place).1.len())
             };
-            ask_all(&turns, settings.concurrency.get(), ask, |turn, answer| {
-                let place = due[turn].0;
-                let goes_on = patience.goes_on(&answer.reply.outcome);
-                states[place].add(answer);
-                partial.keep([(place, states[place].clone())])?;
-                if states[place].settled(n_rounds).is_some() {
-                    progress.advance(1, &format!("round {}", round + 1));
-                }
-                Ok(goes_on)
-            })?;
+            ask_all(
+                &turns,
+                settings.endpoint.concurrency.get(),
+                ask,
+                |turn, answer| {
+                    let place = due[turn].0;
+                    let goes_on = patience.goes_on(setback(&answer.reply.outcome));
+                    states[place].add(answer);
+                    partial.keep([(place, states[place].clone())])?;
+                    if states[place].settled(n_rounds).is_some() {
+                        progress.advance(1, &format!("round {}", round + 1));
+                    }
+                    Ok(goes_on)
+                },
+            )?;
             if self.patience.stopped_by.is_some() {
                 break;
             }

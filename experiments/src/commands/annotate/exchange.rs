@@ -8,6 +8,7 @@ use serde_json::Map;
 
 use super::arguments::ChatArguments;
 use super::windows::Answer;
+use crate::commands::ask::Setback;
 use crate::openai::{ChatClient, ChatFailure, ChatRequest};
 
 /// Asks for one window and reads the reply.
@@ -24,9 +25,9 @@ pub(super) fn ask(
         messages: &messages,
         temperature: request.temperature,
         max_tokens: settings.max_tokens,
-        extra: settings.extra_body.as_ref().unwrap_or(&none),
+        extra: settings.endpoint.extra_body.as_ref().unwrap_or(&none),
     });
-    let usage = exchange.result.as_ref().map(|reply| reply.usage);
+    let usage = exchange.result.as_ref().ok().and_then(|reply| reply.usage);
     let usage = usage.unwrap_or_default();
     let plain = |outcome| ParsedReply {
         outcome,
@@ -50,6 +51,15 @@ pub(super) fn ask(
         reply,
         n_requests: exchange.n_attempts,
         usage,
+    }
+}
+
+/// What an outcome tells about the next request.
+pub(super) fn setback(outcome: &WindowOutcome) -> Setback<'_> {
+    match outcome {
+        WindowOutcome::Http { status, message } => Setback::Status(*status, message),
+        WindowOutcome::Transport { message } => Setback::Lost(message),
+        _ => Setback::None,
     }
 }
 

@@ -4,7 +4,6 @@
 //! [`run`].
 
 mod arguments;
-mod ask;
 mod chat;
 mod exchange;
 mod job;
@@ -20,7 +19,7 @@ use extracot_models::attribution::{AttributionAnnotator, AttributionRule};
 
 use super::generate::files_of;
 use super::model::{LoadedModel, WeightDtype};
-use super::rows;
+use super::{command_to_go_on, rows};
 use crate::config::content_hash;
 
 pub use arguments::Annotate;
@@ -90,24 +89,4 @@ pub fn run(arguments: &Annotate) -> Result<()> {
             command_to_go_on()
         ),
     }
-}
-
-/// The command of this process, with --resume.
-fn command_to_go_on() -> String {
-    let words = std::env::args_os().skip(1);
-    let mut words: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
-    }
-    let quoted = words.iter().map(|word| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
-        match !word.is_empty() && word.chars().all(is_plain) {
-            true => word.clone(),
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        }
-    });
-    let quoted: Vec<String> = std::iter::once("extracot".to_owned())
-        .chain(quoted)
-        .collect();
-    quoted.join(" ")
 }

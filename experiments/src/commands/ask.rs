@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use extracot_core::label::chat::WindowOutcome;
 
 /// Statuses with which an endpoint would answer every other request too: no or a wrong key, no
 /// access, no such model or path.
@@ -52,6 +51,17 @@ pub(super) fn ask_all<T>(
     result
 }
 
+/// What a request tells about the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setback<'a> {
+    /// The endpoint answered.
+    None,
+    /// A status that is no success, and what came with it.
+    Status(u16, &'a str),
+    /// No whole answer came back; why.
+    Lost(&'a str),
+}
+
 /// When to stop asking.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -71,24 +81,31 @@ impl Patience {
         }
     }
 
-    /// Hears of an outcome; whether to go on.
-    pub(super) fn goes_on(&mut self, outcome: &WindowOutcome) -> bool {
-        match outcome {
-            WindowOutcome::Http { status, message } if HOPELESS.contains(status) => {
-                let why = format!("the endpoint answers with status {status}: {message}");
-                self.stopped_by.get_or_insert(why);
+    /// Hears of a request; whether to go on.
+    pub(super) fn goes_on(&mut self, setback: Setback<'_>) -> bool {
+        match setback {
+            Setback::Status(status, message) if HOPELESS.contains(&status) => {
+                self.stop(format!(
+                    "the endpoint answers with status {status}: {message}"
+                ));
             }
-            WindowOutcome::Transport { message } => {
+            Setback::Lost(message) => {
                 self.n_lost += 1;
                 if self.n_lost >= self.give_up_after {
                     let n = self.n_lost;
-                    let why = format!("{n} requests in a row failed on the way: {message}");
-                    self.stopped_by.get_or_insert(why);
+                    self.stop(format!(
+                        "{n} requests in a row failed on the way: {message}"
+                    ));
                 }
             }
-            _ => self.n_lost = 0,
+            Setback::None | Setback::Status(..) => self.n_lost = 0,
         }
         self.stopped_by.is_none()
+    }
+
+    /// Stops, for the first reason that is given.
+    pub(super) fn stop(&mut self, why: String) {
+        self.stopped_by.get_or_insert(why);
     }
 }
 
@@ -132,18 +149,13 @@ mod tests {
 
     #[test]
     fn asking_stops_at_a_hopeless_status_and_after_failures_in_a_row() {
-        let lost = WindowOutcome::Transport {
-            message: "closed".to_owned(),
-        };
-        let http = |status| WindowOutcome::Http {
-            status,
-            message: String::new(),
-        };
+        let lost = Setback::Lost("closed");
+        let http = |status| Setback::Status(status, "");
         let mut patience = Patience::new(2);
-        assert!(patience.goes_on(&lost) && patience.goes_on(&http(500)));
-        assert!(patience.goes_on(&lost) && !patience.goes_on(&lost));
+        assert!(patience.goes_on(lost) && patience.goes_on(http(500)));
+        assert!(patience.goes_on(lost) && !patience.goes_on(lost));
         assert!(patience.stopped_by.unwrap().contains("2 requests in a row"));
-        assert!(!Patience::new(2).goes_on(&http(401)));
-        assert!(Patience::new(2).goes_on(&http(400)));
+        assert!(!Patience::new(2).goes_on(http(401)));
+        assert!(Patience::new(2).goes_on(http(400)));
     }
 }

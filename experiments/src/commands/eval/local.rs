@@ -1,0 +1,249 @@
+//! Samples of a model on this machine.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use extracot_core::prompt::THINK_OPEN;
+use extracot_core::{
+    Problem, Prompt, ResponseParser, Rollout, RolloutEngine, SamplingParams, Tokenizer,
+};
+use extracot_models::{CausalLm, Decoder, LocalEngine, StopRule, Workload};
+
+use super::arguments::LocalArguments;
+use super::source::{Failures, SampleSource, Take, Task, TimedAlone};
+use crate::commands::asked::Asked;
+use crate::commands::estimate::check_fits;
+use crate::commands::model::LoadedModel;
+use crate::commands::response_text::ResponseText;
+use crate::progress::Progress;
+use crate::sweep::{Completion, Prediction};
+
+/// Batches of every worker after which samples are kept: few, so that little is lost with a kill,
+/// and more than one, so that workers rarely wait for each other.
+const BATCHES_PER_WORKER: usize = 2;
+
+/// A model folder as a source of samples.
+pub(super) struct LocalSource<'a> {
+    task: &'a Task<'a>,
+    model: LoadedModel,
+    device: Device,
+    /// Takes completions apart by ids, where the vocabulary has all markers.
+    parser: Option<ResponseParser>,
+    batch_rows: usize,
+    n_workers: usize,
+}
+
+impl<'a> LocalSource<'a> {
+    /// Loads a folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used, or memory may not suffice.
+    pub(super) fn load(
+        folder: &Path,
+        system: Option<String>,
+        arguments: &LocalArguments,
+        task: &'a Task<'a>,
+    ) -> Result<Self> {
+        let device = crate::device::device(&arguments.device)?;
+        let model = LoadedModel::load(folder, system, arguments.dtype, &device)?;
+        let tokenizer = model.tokenizer()?;
+        let parser = match model.chat() {
+            Ok(chat) => ResponseParser::try_new(tokenizer, chat.turn_close()).ok(),
+            Err(error) => return Err(error),
+        };
+        let source = Self {
+            task,
+            model,
+            device,
+            parser,
+            batch_rows: arguments.batch_rows.get(),
+            n_workers: rayon::current_num_threads(),
+        };
+        if !arguments.force && arguments.device.starts_with("flex") {
+            source.check_memory(arguments)?;
+        }
+        Ok(source)
+    }
+
+    fn check_memory(&self, arguments: &LocalArguments) -> Result<()> {
+        let prompts = self.token_ids(Asked(None))?;
+        let prompt = prompts.iter().map(|p| p.token_ids.len()).max().unwrap_or(0);
+        let longest = prompt + self.task.params.max_new_tokens;
+        let workload = Workload::Inference {
+            rows: self.task.n_places().min(self.batch_rows * self.n_workers),
+            prompt,
+            positions: longest.min(self.model.decoder.max_positions()),
+        };
+        check_fits(&self.model.config, arguments.dtype.into(), workload)
+    }
+
+    fn text(&self, problem_idx: usize, asked: Asked) -> Result<String> {
+        let question = &self.task.problems[problem_idx].question;
+        Ok(self.model.chat()?.prompt(question, asked.0)?)
+    }
+
+    /// The prompts of a level; every one of them can be completed.
+    fn token_ids(&self, asked: Asked) -> Result<Vec<Prompt>> {
+        self.model.check_control(asked.0)?;
+        let tokenizer = self.model.tokenizer()?;
+        let engine = self.engine(&|_, _| ());
+        let prompt = |(idx, problem): (usize, &Problem)| -> Result<Prompt> {
+            let prompt = Prompt {
+                id: problem.id.clone(),
+                token_ids: tokenizer.encode(&self.text(idx, asked)?),
+            };
+            self.model.check_vocabulary(&prompt.token_ids)?;
+            engine.check_prompt(&prompt, &self.task.params)?;
+            Ok(prompt)
+        };
+        let named = |(idx, problem): (usize, &Problem)| {
+            prompt((idx, problem)).with_context(|| format!("problem `{}`", problem.id))
+        };
+        self.task.problems.iter().enumerate().map(named).collect()
+    }
+
+    fn engine<'b>(
+        &'b self,
+        progress: &'b (dyn Fn(usize, usize) + Sync),
+    ) -> LocalEngine<'b, Decoder> {
+        LocalEngine {
+            model: &self.model.decoder,
+            device: &self.device,
+            stop: StopRule {
+                ids: self.model.stop_ids.clone(),
+                strings: None,
+            },
+            batch_rows: self.batch_rows,
+            n_workers: self.n_workers,
+            progress,
+        }
+    }
+
+    /// Takes a completion apart: by ids where the markers have ids and the model opens its think text
+    /// itself, else by the text.
+    fn completion(&self, rollout: &Rollout, prompt: &str) -> Result<Completion> {
+        let tokenizer = self.model.tokenizer()?;
+        let ids = &rollout.token_ids;
+        let body = match ids.split_last() {
+            Some((last, body)) if self.model.stop_ids.contains(last) => body,
+            _ => ids,
+        };
+        let text = tokenizer.decode(body);
+        let by_ids = self.parser.as_ref();
+        let by_ids = by_ids.filter(|_| !prompt.trim_end().ends_with(THINK_OPEN));
+        let (control, think_state, visible, think_tokens) = match by_ids {
+            Some(parser) => {
+                let response = parser.parse(tokenizer, ids);
+                (
+                    response.control,
+                    response.think_state,
+                    response.visible,
+                    response.think_tokens,
+                )
+            }
+            None => {
+                let parts = ResponseText::split(&text);
+                (
+                    parts.control,
+                    parts.think_state,
+                    parts.visible.to_owned(),
+                    parts.think_tokens(tokenizer, ids.len()),
+                )
+            }
+        };
+        Ok(Completion {
+            control,
+            think_state,
+            visible,
+            think_tokens,
+            total_tokens: ids.len(),
+            finish: rollout.finish,
+            latency_s: None,
+            text,
+        })
+    }
+}
+
+impl SampleSource for LocalSource<'_> {
+    fn prompts(&self, asked: Asked) -> Result<Vec<String>> {
+        self.token_ids(asked)?;
+        let n = self.task.problems.len();
+        (0..n).map(|idx| self.text(idx, asked)).collect()
+    }
+
+    fn sample(&self, asked: Asked, open: &[usize], take: &mut Take<'_>) -> Result<Failures> {
+        let Task { params, seed, .. } = self.task;
+        let prompts = self.token_ids(asked)?;
+        let mut problems: Vec<usize> = open.iter().map(|p| self.task.of_place(*p).0).collect();
+        problems.dedup();
+        // Prompts of similar lengths share a batch. The order is that of an uninterrupted run.
+        problems.sort_by_key(|idx| prompts[*idx].token_ids.len());
+        let name = format!("eval {asked}");
+        let progress = Progress::new(&name, problems.len(), "problems", self.task.quiet);
+        let report = |n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts);
+        let engine = self.engine(&report);
+        let per_batch = (self.batch_rows / params.group_size).max(1);
+        for chunk in problems.chunks(per_batch * self.n_workers * BATCHES_PER_WORKER) {
+            let batch: Vec<Prompt> = chunk.iter().map(|idx| prompts[*idx].clone()).collect();
+            let groups = engine.rollout(&batch, params, *seed)?;
+            let mut judged = Vec::new();
+            for (idx, group) in chunk.iter().zip(&groups) {
+                let prompt = self.text(*idx, asked)?;
+                for rollout in &group.rollouts {
+                    let place = idx * params.group_size + rollout.sample_idx;
+                    let completion = self.completion(rollout, &prompt)?;
+                    let problem = &self.task.problems[*idx];
+                    let sample =
+                        Prediction::judge(problem, rollout.sample_idx, asked.0, completion);
+                    judged.push((place, sample));
+                }
+            }
+            judged.retain(|(place, _)| open.binary_search(place).is_ok());
+            take(judged)?;
+        }
+        Ok(Failures::default())
+    }
+
+    fn time_alone(&self, asked: Asked, problem_idx: usize) -> Result<TimedAlone> {
+        let problem = &self.task.problems[problem_idx];
+        let text = self.text(problem_idx, asked)?;
+        let prompt = Prompt {
+            id: problem.id.clone(),
+            token_ids: self.model.tokenizer()?.encode(&text),
+        };
+        let engine = LocalEngine {
+            n_workers: 1,
+            ..self.engine(&|_, _| ())
+        };
+        let once = |max_new_tokens| -> Result<_> {
+            let params = SamplingParams {
+                group_size: 1,
+                max_new_tokens,
+                ..self.task.params
+            };
+            let started = Instant::now();
+            let groups = engine.rollout(std::slice::from_ref(&prompt), &params, self.task.seed)?;
+            let n_tokens = groups[0].rollouts[0].token_ids.len();
+            Ok((started.elapsed(), n_tokens))
+        };
+        let (first_token, _) = once(1)?;
+        let (whole, n_tokens) = once(self.task.params.max_new_tokens)?;
+        Ok(TimedAlone {
+            first_token,
+            whole,
+            n_tokens,
+        })
+    }
+
+    fn count(&self, _text: &str) -> Option<usize> {
+        None
+    }
+
+    fn side_by_side(&self) -> String {
+        let (rows, workers) = (self.batch_rows, self.n_workers);
+        format!("batches of {rows} rows on {workers} workers")
+    }
+}
