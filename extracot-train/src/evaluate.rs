@@ -1,7 +1,8 @@
 //! Prompts, rollouts, verdicts: shared by evaluation, teacher budgets and trace collection.
 
+use extracot_core::dataset::verify_problem;
 use extracot_core::report::EvalRecord;
-use extracot_core::verify::extract_answer;
+use extracot_core::verify::extract_visible;
 use extracot_core::{
     AnswerVerifier, ChatTemplate, ControlToken, CoreError, Problem, Prompt, Response,
     ResponseParser, Rollout, RolloutEngine, SamplingParams, Seed, Tokenizer, Verdict,
@@ -59,7 +60,7 @@ impl TaskContext<'_> {
     /// Takes a rollout apart and judges its visible answer.
     pub fn judge(&self, problem: &Problem, rollout: &Rollout) -> JudgedRollout {
         let response = self.parser.parse(self.tokenizer, &rollout.token_ids);
-        let verdict = self.verifier.verify(&response.visible, &problem.answer);
+        let verdict = verify_problem(self.verifier, &response.visible, problem);
         JudgedRollout { response, verdict }
     }
 }
@@ -90,7 +91,7 @@ where
     for (problem, group) in problems.iter().zip(&groups) {
         for (sample_idx, rollout) in group.rollouts.iter().enumerate() {
             let JudgedRollout { response, verdict } = context.judge(problem, rollout);
-            let extracted = extract_answer(&response.visible);
+            let extracted = extract_visible(&response.visible);
             records.push(EvalRecord {
                 problem_id: problem.id.clone(),
                 sample_idx,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use extracot_core::jsonl::{stream_jsonl, write_atomic};
-use extracot_core::verify::{ExtractionRule, extract_answer};
-use extracot_core::{AnswerVerifier, CoreError, MathVerifier};
+use extracot_core::verify::{ExtractionRule, extract_visible};
+use extracot_core::{CoreError, MathVerifier};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,9 +26,9 @@ const CHUNK: usize = 4096;
 ///
 /// Reads {"id", "gold", "pred"} with a bare answer, or {"id", "gold", "response"} with a whole
 /// completion, of which what follows the think text counts. Gold and pred are texts or numbers.
-/// Writes {"id", "verdict", "extracted", "rule"} in order: verdict is correct, incorrect,
+/// Writes {"id", "verdict", "extracted", "rule", "how"} in order: verdict is correct, incorrect,
 /// no_answer or undecided (then "reason" tells why), extracted the answer that was judged, rule how it
-/// was found (null for pred). Further keys of a row are ignored.
+/// was found (null for pred), how what the comparison rests on. Further keys of a row are ignored.
 ///
 /// A row that cannot be read ends the command with its line; a file is written whole or not at all.
 #[derive(Debug, Args)]
@@ -53,6 +53,7 @@ struct Judged {
     verdict: VerdictName,
     extracted: Option<String>,
     rule: Option<ExtractionRule>,
+    how: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -156,35 +157,32 @@ fn judge(mut row: Map<String, Value>) -> Result<Judged> {
     let id = row.remove("id").context("a row without `id`")?;
     let gold = row.remove("gold").context("a row without `gold`")?;
     let gold = text(gold).context("`gold` is neither a text nor a number")?;
-    let (verdict, extracted, rule) = match (row.remove("pred"), row.remove("response")) {
+    let (judgement, rule) = match (row.remove("pred"), row.remove("response")) {
         (Some(Value::Null), None) | (None, Some(Value::Null)) => {
             // Without a gold answer that can be read nothing is said, not even of no answer.
-            (MathVerifier.verify("", &gold), None, None)
+            (MathVerifier.explain("", &gold), None)
         }
         (Some(pred), None) => {
             let pred = text(pred).context("`pred` is neither a text nor a number")?;
-            (MathVerifier.verify_answer(&pred, &gold), Some(pred), None)
+            (MathVerifier.explain(&pred, &gold), None)
         }
         (None, Some(Value::String(response))) => {
             let visible = ResponseText::split(&response).visible;
-            let found = extract_answer(visible);
-            (
-                MathVerifier.verify(visible, &gold),
-                found.map(|found| found.text.to_owned()),
-                found.map(|found| found.rule),
-            )
+            let found = extract_visible(visible);
+            let judgement = MathVerifier.explain_visible(visible, &gold);
+            (judgement, found.map(|found| found.rule))
         }
         (None, Some(_)) => bail!("`response` is no text"),
         (None, None) => bail!("a row without `pred` or `response`"),
         (Some(_), Some(_)) => bail!("a row with `pred` and `response`; one of them is judged"),
     };
-    let (verdict, reason) = VerdictName::of(verdict);
-    let extracted = extracted.filter(|text| !text.trim().is_empty());
+    let (verdict, reason) = VerdictName::of(judgement.verdict);
     Ok(Judged {
         id,
         verdict,
-        extracted,
+        extracted: judgement.answer,
         rule,
+        how: judgement.how.to_string(),
         reason,
     })
 }

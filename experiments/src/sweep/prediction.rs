@@ -2,7 +2,7 @@
 
 use extracot_core::dataset::verify_problem;
 use extracot_core::report::EvalRecord;
-use extracot_core::verify::{ExtractionRule, extract_answer};
+use extracot_core::verify::{ExtractionRule, extract_visible};
 use extracot_core::{ControlToken, FinishReason, KeepLevel, MathVerifier, Problem, ThinkState};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ impl Prediction {
         asked: Option<ControlToken>,
         completion: Completion,
     ) -> Self {
-        let found = extract_answer(&completion.visible);
+        let found = extract_visible(&completion.visible);
         let verdict = verify_problem(&MathVerifier, &completion.visible, problem);
         let (verdict, reason) = VerdictName::of(verdict);
         Self {

@@ -1,0 +1,45 @@
+//! Problem files of others, where `EXTRACOT_SHARED` names a folder with them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a test that does nothing says so")]
+
+use std::path::Path;
+
+use extracot_core::MathVerifier;
+use extracot_core::dataset::{DatasetKind, leakage, read_problems, verify_problem};
+
+/// `EXTRACOT_SHARED=DIR` names a folder with real data sets; without it this says that it did nothing.
+#[test]
+fn real_files_load_whole() {
+    let Some(folder) = std::env::var_os("EXTRACOT_SHARED") else {
+        eprintln!("skipped: EXTRACOT_SHARED names no folder with real data sets");
+        return;
+    };
+    for (name, kind, n) in [
+        ("gsm8k/train.jsonl", DatasetKind::Gsm8k, 7473),
+        ("math_test_minus500/test.jsonl", DatasetKind::Math, 4500),
+        ("svamp/test.jsonl", DatasetKind::Svamp, 1000),
+        ("champ/problems.jsonl", DatasetKind::Champ, 270),
+    ] {
+        let path = Path::new(&folder).join(name);
+        if !path.exists() {
+            eprintln!("skipped: no {}", path.display());
+            continue;
+        }
+        let found = read_problems(&path, None).unwrap();
+        assert_eq!((found.kind, found.problems.len()), (kind, n), "{name}");
+        let unequal = found.problems.iter().filter(|problem| {
+            let visible = format!("\\boxed{{{}}}", problem.answer);
+            !MathVerifier
+                .verify_answer(&problem.answer, &problem.answer)
+                .is_correct()
+                || !verify_problem(&MathVerifier, &visible, problem).is_correct()
+        });
+        assert_eq!(
+            unequal.count(),
+            0,
+            "{name}: gold answers that do not equal themselves"
+        );
+        assert_eq!(leakage(&found.problems[..1], &found.problems).n_shared, 1);
+        eprintln!("{name}: {:?}", found.counts);
+    }
+}
