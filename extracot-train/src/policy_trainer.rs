@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
 use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
 use extracot_core::{
-    ControlToken, CoreError, KeepLevel, Problem, RolloutEngine, SamplingParams, Seed,
+    ControlToken, CoreError, KeepLevel, Problem, Response, RolloutEngine, SamplingParams, Seed,
 };
 use extracot_models::{CausalLm, LocalEngine, StopRule};
 use rand::seq::SliceRandom;
@@ -100,6 +100,12 @@ pub struct RolloutRow {
     pub realized_ratio: f64,
     /// The decoded completion.
     pub text: String,
+    /// The gold answer.
+    pub answer: String,
+    /// Think tokens of the reference answer.
+    pub reference_tokens: usize,
+    /// The completion, taken apart.
+    pub response: Response,
     /// The reward with all its parts; `None` if the answer could not be judged.
     pub reward: Option<RewardBreakdown>,
     /// The advantages; `None` as above.
@@ -208,6 +214,9 @@ pub fn train_policy<M: CausalLm + Sync>(
                     think_tokens: judged.response.think_tokens,
                     realized_ratio: problem.reward_context(judged).realized_ratio(),
                     text: context.tokenizer.decode(&rollout.token_ids),
+                    answer: problem.problem.answer.clone(),
+                    reference_tokens: problem.reference_tokens,
+                    response: judged.response.clone(),
                     reward: rewards[sample_idx].clone(),
                     advantages: advantages.rollouts[sample_idx],
                 });
