@@ -2,9 +2,13 @@
 //! input row.
 
 pub mod annotate;
+pub mod audit;
 pub mod bench;
+pub mod budgets;
+pub mod build_sft;
 pub mod classify;
 pub mod compress;
+mod compressor;
 pub mod doctor;
 pub mod estimate;
 pub mod generate;
