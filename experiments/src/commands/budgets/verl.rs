@@ -195,8 +195,10 @@ mod tests {
             row("c", None),
         ];
         for system in [None, Some("Be brief.")] {
-            let bytes = encode("gsm8k", system, &rows).unwrap();
-            let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("rl.parquet");
+            write(&path, "gsm8k", system, &rows).unwrap();
+            let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
             let found = reader.get_row_iter(None).unwrap();
             let found: Vec<String> = found.map(|row| row.unwrap().to_string()).collect();
             assert_eq!(found.len(), 3);

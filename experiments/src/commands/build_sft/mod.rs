@@ -16,7 +16,7 @@ use extracot_core::sft::formats::{LlamaFactoryFormat, read_llama_factory, write_
 use extracot_core::sft::{
     QueueCounts, QueueSettings, SftBuilder, SftExample, SftText, Tally, build_queues,
 };
-use extracot_core::{ChatTemplate, CoreError, KeepLevel};
+use extracot_core::{CoreError, KeepLevel};
 use extracot_models::{DecoderConfig, HfTokenizer};
 
 use super::compressor::SelectionArguments;
@@ -154,8 +154,10 @@ pub fn run(arguments: &BuildSft) -> Result<()> {
         let example = builder.of_text(text)?;
         Ok(example.prompt_ids.len() + example.completion_ids.len())
     };
-    let mut fits =
-        |text: &SftText| Ok(max_tokens.is_none_or(|max_tokens| n_tokens(text)? <= max_tokens));
+    let mut fits = |text: &SftText| match max_tokens {
+        Some(max_tokens) => Ok(n_tokens(text)? <= max_tokens),
+        None => Ok(true),
+    };
     let mut report = Report::default();
     let texts = match &arguments.from {
         Some(path) => read_back(path, &mut fits, &mut report)?,
