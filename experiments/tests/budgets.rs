@@ -15,14 +15,12 @@ fn budgets(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_extracot"))
         .args(["budgets", "--model"])
         .arg(base())
-        .args([
-            "--in",
-            "problems.jsonl",
-            "--max-new-tokens",
-            "60",
-            "--samples",
-            "2",
-        ])
+        .args(["--in", "problems.jsonl", "--samples", "2"])
+        .args(
+            ["--max-new-tokens", "60"]
+                .iter()
+                .filter(|_| !arguments.contains(&"--max-new-tokens")),
+        )
         .args(arguments)
         .current_dir(folder)
         .output()

@@ -120,11 +120,13 @@ fn traces_become_both_queues_and_all_that_is_dropped_is_counted() {
         assert_adds_up(&report["fixed"][level]);
         assert_eq!(report["fixed"][level]["candidates"], 2);
     }
+    // A fifth of the long one has no room for its last formula, the short one is a formula and a word.
     assert_eq!(
-        report["fixed"]["20"]["used"].as_u64().unwrap() + 1,
-        2,
-        "{report}"
+        report["fixed"]["20"]["dropped"],
+        json!({"lost_anchor": 1, "too_short": 1})
     );
+    assert_eq!(report["fixed"]["60"]["dropped"], json!({"too_short": 1}));
+    assert_eq!(report["fixed"]["100"]["used"], 2);
     assert_adds_up(&report["policy"]);
     assert_eq!(report["policy"]["dropped"], json!({"no_budget": 1}));
     assert_eq!(report["policy_levels"], json!({"60": 1}));
@@ -164,11 +166,18 @@ fn traces_become_both_queues_and_all_that_is_dropped_is_counted() {
 
     // An example of one token more than allowed is dropped, not cut.
     let limit = (longest - 1).to_string();
-    let limited = [
-        &arguments[..],
-        &["--max-tokens", limit.as_str(), "--same-problems"],
-    ]
-    .concat();
+    let same = [&arguments[..], &["--levels", "60,100", "--same-problems"]].concat();
+    assert!(build(folder, &same).0);
+    assert!(
+        examples(folder)
+            .iter()
+            .all(|example| example.problem_id == "good")
+    );
+    assert_eq!(
+        self::report(folder)["fixed"]["100"]["dropped"],
+        json!({"other_level_dropped": 1})
+    );
+    let limited = [&same[..], &["--max-tokens", limit.as_str()]].concat();
     let (is_ok, errors) = build(folder, &limited);
     assert!(!is_ok && errors.contains("no example is left"), "{errors}");
     let limited = [&arguments[..], &["--max-tokens", limit.as_str()]].concat();
