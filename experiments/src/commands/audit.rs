@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde::Deserialize;
 
 use crate::audit::audit_rollouts;
-use crate::config::{AblationConfig, parse};
+use crate::config::{AblationConfig, ChrpoConfig, RewardConfig, parse};
 use crate::pipeline::named_arm;
 
 /// Computes rewards and advantages of a run anew and compares them to the bit.
@@ -37,8 +38,12 @@ pub fn run(arguments: &Audit) -> Result<()> {
     let path = folder.join("config.toml");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let config: AblationConfig =
-        parse(&text, &[]).with_context(|| format!("{}", path.display()))?;
+    let settings: Settings = parse(&text, &[]).with_context(|| format!("{}", path.display()))?;
+    let config = AblationConfig {
+        reward: settings.reward,
+        chrpo: settings.chrpo,
+        ..AblationConfig::preset("default", &[])?
+    };
     for path in rollout_files(folder)? {
         let group_size = config.chrpo.policy.group_size;
         let audited = audit_rollouts(&path, group_size, |name| named_arm(&config, name))?;
@@ -54,6 +59,13 @@ pub fn run(arguments: &Audit) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The settings that rewards and advantages depend on; what else there is may be of another version.
+#[derive(Debug, Deserialize)]
+struct Settings {
+    reward: RewardConfig,
+    chrpo: ChrpoConfig,
 }
 
 /// The file at the root, else those of the stages.

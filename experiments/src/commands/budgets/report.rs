@@ -116,7 +116,10 @@ impl fmt::Display for Report {
                 samples.right, samples.all, samples.stating_another
             )?;
         }
-        for (budget, bucket) in &self.budgets {
+        // By level, not by letters; those without one last.
+        let mut budgets: Vec<_> = self.budgets.iter().collect();
+        budgets.sort_by_key(|(budget, _)| budget.parse().unwrap_or(u8::MAX));
+        for (budget, bucket) in budgets {
             writeln!(
                 f,
                 "[budgets] budget {budget}: {} problems, {} written",
