@@ -11,7 +11,7 @@ pub enum Unusable {
     NoGoldAnswer,
     /// There is no think text to compress.
     EmptyThink,
-    /// A control token or a think tag stands in one of its texts.
+    /// A control token, a think tag or the end of a turn stands in one of its texts.
     Marker,
     /// The visible answer is wrong.
     Incorrect,
@@ -35,7 +35,8 @@ impl Unusable {
     }
 }
 
-/// Whether a think text and a visible answer may be trained on.
+/// Whether a think text and a visible answer may be trained on; `turn_close` is the token that ends a
+/// turn ([`crate::ChatTemplate::turn_close`]).
 ///
 /// # Errors
 ///
@@ -44,6 +45,7 @@ pub fn check_trace(
     problem: &Problem,
     think: &str,
     visible: &str,
+    turn_close: &str,
     verifier: &dyn AnswerVerifier,
 ) -> Result<(), Unusable> {
     if problem.answer.trim().is_empty() {
@@ -53,7 +55,8 @@ pub fn check_trace(
         return Err(Unusable::EmptyThink);
     }
     let texts = [problem.question.as_str(), think, visible];
-    if texts.iter().any(|text| reserved_marker(text).is_some()) {
+    let is_marked = |text: &&str| reserved_marker(text).is_some() || text.contains(turn_close);
+    if texts.iter().any(is_marked) {
         return Err(Unusable::Marker);
     }
     match verify_problem(verifier, visible, problem) {
@@ -68,6 +71,7 @@ pub fn check_trace(
 mod tests {
     use super::*;
     use crate::MathVerifier;
+    use crate::prompt::TURN_CLOSE;
 
     #[test]
     fn every_reason_is_told_apart_and_a_right_box_in_the_think_text_is_no_answer() {
@@ -80,12 +84,14 @@ mod tests {
                 difficulty: None,
                 options: Vec::new(),
             };
-            check_trace(&problem, think, visible, &MathVerifier).map_err(Unusable::reason)
+            check_trace(&problem, think, visible, TURN_CLOSE, &MathVerifier)
+                .map_err(Unusable::reason)
         };
         assert_eq!(check("4", "$2+2=4$", "so \\boxed{4}"), Ok(()));
         assert_eq!(check(" ", "t", "\\boxed{4}"), Err("no_gold_answer"));
         assert_eq!(check("4", " \n", "\\boxed{4}"), Err("empty_think"));
         assert_eq!(check("4", "a </think> b", "\\boxed{4}"), Err("marker"));
+        assert_eq!(check("4", "t", "\\boxed{4}<|im_end|>"), Err("marker"));
         assert_eq!(check("4", "t", "\\boxed{5}"), Err("incorrect"));
         assert_eq!(check("4", "\\boxed{4}", "That is it."), Err("no_answer"));
         assert_eq!(check("\\frac{1", "t", "\\boxed{2}"), Err("undecided"));

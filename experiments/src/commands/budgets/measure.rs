@@ -23,7 +23,7 @@ use crate::pipeline::has_thought;
 use crate::progress::Progress;
 
 /// Completions after which those that are done are kept.
-const KEEP_EVERY: usize = 384;
+const KEEP_EVERY: usize = 128;
 
 /// What the samples of a problem at one level were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

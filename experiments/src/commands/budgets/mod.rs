@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use extracot_core::KeepLevel;
 use extracot_core::budget::{BudgetRule, LevelQuotas, teacher_budget, within_quotas};
 use extracot_core::dataset::{DatasetKind, read_problems};
 use extracot_core::jsonl::write_jsonl;
+use extracot_core::{KeepLevel, Tokenizer};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -132,9 +132,8 @@ pub fn run(arguments: &Budgets) -> Result<()> {
     if arguments.format == Format::Verl && !cfg!(feature = "parquet") {
         bail!("this build writes no parquet; build with `--features parquet`");
     }
-    if !(arguments.temperature.is_finite() && arguments.temperature > 0.0)
-        || !(0.0..=1.0).contains(&arguments.top_p)
-    {
+    let is_temperature = arguments.temperature.is_finite() && arguments.temperature > 0.0;
+    if !is_temperature || !(0.0..=1.0).contains(&arguments.top_p) {
         bail!("--temperature has to be a number above 0 and --top-p from 0 to 1");
     }
     crate::device::set_threads(arguments.threads)?;
@@ -209,7 +208,6 @@ struct TraceRow {
 
 /// Tokens of think texts by id.
 fn read_traces(path: &Path, model: &LoadedModel) -> Result<BTreeMap<String, usize>> {
-    use extracot_core::Tokenizer;
     let tokenizer = model.tokenizer()?;
     let mut tokens = BTreeMap::new();
     for (line, row) in rows::read::<TraceRow>(path)? {

@@ -4,7 +4,7 @@ mod report;
 mod sources;
 mod texts;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,7 @@ use clap::{Args, ValueEnum};
 use extracot_core::budget::LevelQuotas;
 use extracot_core::jsonl::write_jsonl;
 use extracot_core::sft::formats::{LlamaFactoryFormat, read_llama_factory, write_llama_factory};
-use extracot_core::sft::{
-    QueueCounts, QueueSettings, SftBuilder, SftExample, SftText, Tally, build_queues,
-};
+use extracot_core::sft::{QueueSettings, SftBuilder, SftExample, SftText, Tally, build_queues};
 use extracot_core::{CoreError, KeepLevel};
 use extracot_models::{DecoderConfig, HfTokenizer};
 
@@ -161,7 +159,7 @@ pub fn run(arguments: &BuildSft) -> Result<()> {
     let mut report = Report::default();
     let texts = match &arguments.from {
         Some(path) => read_back(path, &mut fits, &mut report)?,
-        None => from_traces(arguments, &tokenizer, &mut fits, &mut report)?,
+        None => from_traces(arguments, &builder, &tokenizer, &mut fits, &mut report)?,
     };
     report.max_tokens = max_tokens;
     report.tokens_added = n_added;
@@ -226,12 +224,13 @@ fn read_back(path: &Path, fits: &mut Fits<'_>, report: &mut Report) -> Result<Ve
 
 fn from_traces(
     arguments: &BuildSft,
+    builder: &SftBuilder<'_>,
     tokenizer: &HfTokenizer,
     fits: &mut Fits<'_>,
     report: &mut Report,
 ) -> Result<Vec<SftText>> {
     let input = arguments.input.as_deref().context("--in is missing")?;
-    let (traces, tally) = sources::read_traces(input, tokenizer)?;
+    let (traces, tally) = sources::read_traces(input, tokenizer, builder.chat.turn_close())?;
     report.traces = Some(tally);
     let mut levels = arguments.levels.clone();
     levels.sort_unstable();
@@ -254,14 +253,13 @@ fn from_traces(
         fixed_quotas: arguments.quota.clone().unwrap_or_default(),
         policy_quotas: arguments.policy_quota.clone().unwrap_or_default(),
     };
-    let (texts, counts): (Vec<SftText>, QueueCounts) =
-        build_queues(&items, budgets.as_ref(), &settings, fits)?;
+    let (texts, counts) = build_queues(&items, budgets.as_ref(), &settings, fits)?;
     report.queues = Some(counts);
-    report.budgets_without_trace = budgets.map(|budgets: BTreeMap<_, _>| {
-        let ids: std::collections::BTreeSet<&str> = items
-            .iter()
-            .map(|item| item.trace.problem.id.as_str())
-            .collect();
+    let ids: BTreeSet<&str> = items
+        .iter()
+        .map(|item| item.trace.problem.id.as_str())
+        .collect();
+    report.budgets_without_trace = budgets.map(|budgets| {
         budgets
             .keys()
             .filter(|id| !ids.contains(id.as_str()))

@@ -32,6 +32,7 @@ struct TraceRow {
 pub(super) fn read_traces(
     path: &Path,
     tokenizer: &dyn Tokenizer,
+    turn_close: &str,
 ) -> Result<(Vec<ReasoningTrace>, Tally)> {
     let found: Vec<(usize, TraceRow)> = rows::read(path)?;
     let mut tally = Tally::default();
@@ -47,7 +48,13 @@ pub(super) fn read_traces(
                 problem.id
             );
         }
-        let outcome = check_trace(&problem, &row.think, &row.visible, &MathVerifier);
+        let outcome = check_trace(
+            &problem,
+            &row.think,
+            &row.visible,
+            turn_close,
+            &MathVerifier,
+        );
         tally.count(outcome.map_err(|unusable| unusable.reason()));
         if outcome.is_ok() {
             traces.push(ReasoningTrace {
