@@ -3,6 +3,7 @@
 mod measure;
 mod report;
 mod row;
+mod samples;
 #[cfg(feature = "parquet")]
 mod verl;
 
