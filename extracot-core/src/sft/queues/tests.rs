@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::Problem;
 
@@ -179,4 +181,59 @@ fn without_budgets_there_is_no_policy_queue() {
             .all(|text| text.control != Some(ControlToken::Policy))
     );
     assert_eq!(counts.policy, Tally::default());
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_used_or_counted(
+        items in prop::collection::vec(
+            (prop::option::of(0usize..30), prop::option::of(0usize..30), 0usize..30, 0usize..5), 0..12),
+        same_problems in any::<bool>(),
+        quota in prop::option::of(0usize..4),
+    ) {
+        // A number is the length of a text; 20 and more do not fit.
+        let text = |n: Option<usize>| match n {
+            Some(n) => Ok("x".repeat(n)),
+            None => Err("lost_step"),
+        };
+        let mut budgets = BTreeMap::new();
+        let mut traces = Vec::new();
+        for (idx, (twenty, forty, full, budget)) in items.iter().enumerate() {
+            let mut item = trace(&idx.to_string(), &"x".repeat(*full), [Ok(""), Ok("")]);
+            item.texts = BTreeMap::from([(TWENTY, text(*twenty)), (FORTY, text(*forty))]);
+            let levels = [None, Some(TWENTY), Some(FORTY), Some(KeepLevel::FULL)];
+            if let Some(budget) = levels.get(*budget) {
+                budgets.insert(idx.to_string(), *budget);
+            }
+            traces.push(item);
+        }
+        let quotas = quota.map(LevelQuotas::from).unwrap_or_default();
+        let settings = QueueSettings {
+            same_problems,
+            fixed_quotas: quotas.clone(),
+            policy_quotas: quotas,
+            ..settings()
+        };
+        let mut fits = |text: &SftText| Ok(text.think.len() < 20);
+        let (texts, counts) = build_queues(&traces, Some(&budgets), &settings, &mut fits).unwrap();
+
+        let mut n_used = counts.policy.used;
+        for tally in counts.fixed.values().chain([&counts.policy]) {
+            dropped(tally);
+            prop_assert_eq!(tally.candidates, items.len() as u64);
+        }
+        for (level, tally) in &counts.fixed {
+            let control = Some(ControlToken::Level(*level));
+            let n_level = texts.iter().filter(|text| text.control == control).count();
+            prop_assert_eq!(tally.used, n_level as u64);
+            prop_assert!(quota.is_none_or(|quota| n_level <= quota));
+            n_used += tally.used;
+        }
+        prop_assert_eq!(n_used, texts.len() as u64);
+        prop_assert!(texts.iter().all(|text| text.think.len() < 20));
+        if same_problems && quota.is_none() {
+            let used: Vec<u64> = counts.fixed.values().map(|tally| tally.used).collect();
+            prop_assert!(used.windows(2).all(|pair| pair[0] == pair[1]), "{used:?}");
+        }
+    }
 }
