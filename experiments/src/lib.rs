@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::print_stderr, reason = "binaries report progress on stderr")]
 
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod compressor_summary;

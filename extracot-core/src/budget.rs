@@ -1,10 +1,11 @@
 //! Teacher budgets: how short a problem can be answered reliably.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::KeepLevel;
+use crate::{CoreError, KeepLevel};
 
 /// Right answers of the samples at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ impl LevelOutcome {
     fn passes(&self) -> bool {
         self.n > 0 && self.n_correct == self.n
     }
+
+    fn passes_mostly(&self) -> bool {
+        2 * self.n_correct > self.n
+    }
 }
 
 /// Which levels must pass.
@@ -33,6 +38,8 @@ pub enum BudgetRule {
     /// The smallest level such that it and every larger one is all right. Long chains of thought
     /// are often the ones that fail, so this leaves hard problems without a budget.
     Strict,
+    /// The smallest level of whose samples more than half are right.
+    Majority,
 }
 
 /// The teacher budget r*: the smallest level at which all samples are right, `None` if there is
@@ -52,6 +59,87 @@ pub fn teacher_budget(outcomes: &[LevelOutcome], rule: BudgetRule) -> Option<Kee
             .take_while(|o| o.passes())
             .last()
             .map(|o| o.level),
+        BudgetRule::Majority => sorted.iter().find(|o| o.passes_mostly()).map(|o| o.level),
+    }
+}
+
+/// The most that is taken of every teacher budget; problems without one are a bucket too.
+///
+/// Written as a number for every bucket (`800`), as buckets (`20=800,none=500`; others have no limit),
+/// or as both (`800,none=500`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LevelQuotas {
+    of_others: Option<usize>,
+    of: BTreeMap<Option<KeepLevel>, usize>,
+}
+
+impl LevelQuotas {
+    /// The quota of a bucket; `None` where there is no limit.
+    pub fn of(&self, budget: Option<KeepLevel>) -> Option<usize> {
+        self.of.get(&budget).copied().or(self.of_others)
+    }
+}
+
+impl From<usize> for LevelQuotas {
+    fn from(quota: usize) -> Self {
+        Self {
+            of_others: Some(quota),
+            of: BTreeMap::new(),
+        }
+    }
+}
+
+impl FromStr for LevelQuotas {
+    type Err = CoreError;
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        let refused = || CoreError::Setting {
+            key: "quota",
+            found: text.to_owned(),
+            allowed: "a number, buckets such as 20=800,none=500, or a number and buckets, none twice",
+        };
+        let bucket = |name: &str| match name {
+            "none" => Some(None),
+            name => Some(Some(KeepLevel::try_new(name.parse().ok()?).ok()?)),
+        };
+        let mut quotas = Self::default();
+        for part in text.split(',') {
+            let (name, quota) = match part.split_once('=') {
+                Some((name, quota)) => (Some(name), quota),
+                None => (None, part),
+            };
+            let quota: usize = quota.parse().map_err(|_| refused())?;
+            let earlier = match name {
+                None => quotas.of_others.replace(quota),
+                Some(name) => quotas.of.insert(bucket(name).ok_or_else(refused)?, quota),
+            };
+            if earlier.is_some() {
+                return Err(refused());
+            }
+        }
+        Ok(quotas)
+    }
+}
+
+impl TryFrom<String> for LevelQuotas {
+    type Error = CoreError;
+    fn try_from(text: String) -> Result<Self, CoreError> {
+        text.parse()
+    }
+}
+
+impl From<LevelQuotas> for String {
+    fn from(quotas: LevelQuotas) -> String {
+        let of_others = quotas.of_others.map(|quota| quota.to_string());
+        let of = quotas.of.iter().map(|(budget, quota)| match budget {
+            Some(level) => format!("{level}={quota}"),
+            None => format!("none={quota}"),
+        });
+        of_others
+            .into_iter()
+            .chain(of)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -66,11 +154,16 @@ pub fn teacher_budget(outcomes: &[LevelOutcome], rule: BudgetRule) -> Option<Kee
 /// The released data scripts take an equal quota from every bucket and fewer of those that no level
 /// solves; one quota for all is our choice (`docs/decisions/0011`).
 pub fn within_quota(budgets: &[Option<KeepLevel>], quota: usize) -> Vec<usize> {
+    within_quotas(budgets, &LevelQuotas::from(quota))
+}
+
+/// As [`within_quota`], with a quota for every budget.
+pub fn within_quotas(budgets: &[Option<KeepLevel>], quotas: &LevelQuotas) -> Vec<usize> {
     let mut taken: BTreeMap<Option<KeepLevel>, usize> = BTreeMap::new();
     let has_room = |(_, budget): &(usize, &Option<KeepLevel>)| {
         let n_taken = taken.entry(**budget).or_default();
         *n_taken += 1;
-        *n_taken <= quota
+        quotas.of(**budget).is_none_or(|quota| *n_taken <= quota)
     };
     let kept = budgets.iter().enumerate().filter(has_room);
     kept.map(|(idx, _)| idx).collect()
@@ -109,11 +202,46 @@ mod tests {
     }
 
     #[test]
+    fn a_majority_is_more_than_half_of_the_samples() {
+        let level = |percent| KeepLevel::try_new(percent).ok();
+        // The paper's figure again: two of three at 60 are a majority, one of three at 40 is none.
+        let figure = outcomes([0, 1, 2, 3, 3]);
+        assert_eq!(teacher_budget(&figure, BudgetRule::Majority), level(60));
+        let half = |n_correct| LevelOutcome {
+            level: KeepLevel::FULL,
+            n_correct,
+            n: 4,
+        };
+        assert_eq!(teacher_budget(&[half(2)], BudgetRule::Majority), None);
+        assert_eq!(teacher_budget(&[half(3)], BudgetRule::Majority), level(100));
+        let none = LevelOutcome { n: 0, ..half(0) };
+        assert_eq!(teacher_budget(&[none], BudgetRule::Majority), None);
+    }
+
+    #[test]
     fn every_bucket_gives_its_first_problems() {
         let [twenty, forty, ..] = KeepLevel::ALL;
         let budgets = [Some(twenty), None, Some(twenty), Some(forty), Some(twenty)];
         assert_eq!(within_quota(&budgets, 2), [0, 1, 2, 3]);
         assert_eq!(within_quota(&budgets, 1), [0, 1, 3]);
         assert!(within_quota(&budgets, 0).is_empty());
+        let quotas = |text: &str| within_quotas(&budgets, &text.parse().unwrap());
+        assert_eq!(quotas("20=1,none=0"), [0, 3]);
+        assert_eq!(quotas("1,20=2"), [0, 1, 2, 3]);
+        assert_eq!(within_quotas(&budgets, &LevelQuotas::default()).len(), 5);
+    }
+
+    #[test]
+    fn quotas_are_written_as_they_are_read() {
+        for text in ["800", "20=800,none=500", "5,100=0"] {
+            let quotas: LevelQuotas = text.parse().unwrap();
+            assert_eq!(
+                String::from(quotas.clone()).parse::<LevelQuotas>().unwrap(),
+                quotas
+            );
+        }
+        for text in ["", "x", "50=1", "20=1,20=2", "1,2", "20=", "-1"] {
+            assert!(text.parse::<LevelQuotas>().is_err(), "{text}");
+        }
     }
 }

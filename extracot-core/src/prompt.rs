@@ -22,6 +22,29 @@ pub const TURN_OPEN: &str = "<|im_start|>";
 /// Closes a chat turn; generation stops at it.
 pub const TURN_CLOSE: &str = "<|im_end|>";
 
+/// The question with the control token behind it, if there is one.
+pub fn asked_text(question: &str, control: Option<ControlToken>) -> String {
+    match control {
+        Some(token) => format!("{question} {token}"),
+        None => question.to_owned(),
+    }
+}
+
+/// The user's turn: the instruction, a line break, [`asked_text`]. It is what is sent where the template is on
+/// the other side, as with a chat endpoint.
+pub fn user_text(question: &str, control: Option<ControlToken>) -> String {
+    format!("{INSTRUCTION}\n{}", asked_text(question, control))
+}
+
+/// The assistant's turn without its end: the level on a line of its own, the think text between its
+/// tags, the visible answer.
+pub fn answer_text(level: Option<KeepLevel>, think: &str, visible: &str) -> String {
+    let mirror = level.map_or_else(String::new, |level| {
+        format!("{}\n", ControlToken::Level(level))
+    });
+    format!("{mirror}{THINK_OPEN}\n{think}\n{THINK_CLOSE}\n{visible}")
+}
+
 /// One turn of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChatMessage<'a> {
@@ -42,15 +65,6 @@ pub trait ChatRenderer: fmt::Debug + Send + Sync {
 
     /// The token that ends the assistant's turn; generation stops at it.
     fn turn_close(&self) -> &str;
-}
-
-/// The text of the user turn: instruction, question, control token. What is sent where the template
-/// is on the other side, as with a chat endpoint.
-///
-/// `control` of `None` is the text for a model without control tokens.
-pub fn user_text(question: &str, control: Option<ControlToken>) -> String {
-    let control = control.map_or_else(String::new, |token| format!(" {token}"));
-    format!("{INSTRUCTION}\n{question}{control}")
 }
 
 /// ChatML, the form of the embedded task.
@@ -124,11 +138,7 @@ impl ChatTemplate {
     ///
     /// `level` of `None` renders the completion of a model without control tokens.
     pub fn completion(&self, level: Option<KeepLevel>, think: &str, visible: &str) -> String {
-        let mirror = level.map_or_else(String::new, |level| {
-            format!("{}\n", ControlToken::Level(level))
-        });
-        let close = self.renderer.turn_close();
-        format!("{mirror}{THINK_OPEN}\n{think}\n{THINK_CLOSE}\n{visible}{close}")
+        answer_text(level, think, visible) + self.renderer.turn_close()
     }
 
     /// The token that ends the assistant's turn; generation stops at it.

@@ -1,6 +1,7 @@
 //! Training of extracot.
 #![recursion_limit = "256"]
 
+pub mod audit;
 pub mod batch;
 pub mod compressor_trainer;
 pub mod error;

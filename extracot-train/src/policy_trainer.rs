@@ -11,7 +11,7 @@ use std::thread;
 use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
 use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
-use extracot_core::{CoreError, KeepLevel, Problem, Seed};
+use extracot_core::{CoreError, KeepLevel, Problem, Response, Seed};
 use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,12 @@ pub struct RolloutRow {
     pub realized_ratio: f64,
     /// The decoded completion.
     pub text: String,
+    /// The gold answer.
+    pub answer: String,
+    /// Think tokens of the reference answer.
+    pub reference_tokens: usize,
+    /// The completion, taken apart.
+    pub response: Response,
     /// The reward with all its parts; `None` if the answer could not be judged.
     pub reward: Option<RewardBreakdown>,
     /// The advantages; `None` as above.

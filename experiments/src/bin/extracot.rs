@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
 use experiments::commands::{
-    annotate, bench, classify, compare, compress, doctor, estimate, eval, generate, score,
-    train_compressor, verify,
+    annotate, audit, bench, budgets, build_sft, classify, compare, compress, doctor, estimate,
+    eval, generate, score, train_compressor, verify,
 };
 
 /// Commands on models, think texts and their labels.
@@ -20,7 +20,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Annotate(Box<annotate::Annotate>),
+    Audit(audit::Audit),
     Bench(bench::Bench),
+    Budgets(Box<budgets::Budgets>),
+    BuildSft(Box<build_sft::BuildSft>),
     Classify(classify::Classify),
     Compare(compare::Compare),
     Compress(compress::Compress),
@@ -36,7 +39,10 @@ enum Command {
 fn main() -> ExitCode {
     exit_code(match &Arguments::parse().command {
         Command::Annotate(arguments) => annotate::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Budgets(arguments) => budgets::run(arguments),
+        Command::BuildSft(arguments) => build_sft::run(arguments),
         Command::Classify(arguments) => classify::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Compress(arguments) => compress::run(arguments),

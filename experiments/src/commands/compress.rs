@@ -11,15 +11,17 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use extracot_core::compress::quality::{self, QualityConfig};
-use extracot_core::compress::{CompressedCot, Protection, ScoredCot};
 use extracot_core::jsonl::{stream_jsonl, write_atomic};
-use extracot_core::{Compressor, CoreError, KeepRatio, Seed, segment};
-use extracot_models::{HfTokenizer, Pooling};
+use extracot_core::{CoreError, KeepRatio, segment};
+use extracot_models::HfTokenizer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::compressor::{
+    self, CompressorSettings, SelectionArguments, Targets, Texts, with_compressor,
+};
 use super::rows::is_stream;
-use super::scorer::{ScorerName, ScorerSettings, WordSelector, with_scorer};
+use super::scorer::ScorerName;
 use crate::progress::Progress;
 use counts::Counts;
 
@@ -51,31 +53,11 @@ pub struct Compress {
     /// Keep what scores above this instead, whatever it costs; a classifier's scores are log odds
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f32>,
-    /// How a classifier's scores of an atom's tokens become one: mean (the default), max or first
-    #[arg(long, value_parser = parse_pooling)]
-    pooling: Option<Pooling>,
-    /// Rank what a classifier would drop by its own scores, not by the distance of its sentence from what
-    /// it keeps
-    #[arg(long)]
-    no_sentence_context: bool,
-    /// Keep the final answer first: the last box, else the last formula or number
-    #[arg(long)]
-    protect_answer: bool,
-    /// Keep atoms with digits first
-    #[arg(long)]
-    protect_digits: bool,
-    /// Keep atoms that a match of this regular expression touches first (repeatable)
-    #[arg(long, value_name = "REGEX")]
-    protect: Vec<String>,
+    #[command(flatten)]
+    selection: SelectionArguments,
     /// Leave out texts that are no use for training, instead of naming the rule they break
     #[arg(long)]
     drop_degenerate: bool,
-    /// Rows read and scored together
-    #[arg(long, default_value = "32")]
-    batch_rows: NonZeroUsize,
-    /// Root of the scorer random
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
     /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
     #[arg(long, default_value = "flex")]
     device: String,
@@ -92,11 +74,6 @@ fn parse_ratio(text: &str) -> Result<KeepRatio, String> {
         .parse()
         .map_err(|_| "a ratio is a number such as 0.4")?;
     KeepRatio::try_new(value).map_err(|error| error.to_string())
-}
-
-fn parse_pooling(text: &str) -> Result<Pooling, String> {
-    serde_json::from_value(Value::String(text.to_owned()))
-        .map_err(|_| "known are mean, max and first".to_owned())
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,9 +98,6 @@ struct Compressed<'a> {
     lost_protected: usize,
 }
 
-/// A text at every target with the number of protected atoms that had no room.
-type Texts = Vec<(CompressedCot, usize)>;
-
 /// Runs the command.
 ///
 /// # Errors
@@ -131,7 +105,6 @@ type Texts = Vec<(CompressedCot, usize)>;
 /// If the scorer or the tokenizer cannot be used, or an input row, by file and line; an output file is
 /// then not written.
 pub fn run(arguments: &Compress) -> Result<()> {
-    check(arguments)?;
     crate::device::set_threads(arguments.threads)?;
     let device = crate::device::device(&arguments.device)?;
     let folder = arguments.tokenizer.as_deref().or(arguments.scorer.folder());
@@ -142,81 +115,17 @@ pub fn run(arguments: &Compress) -> Result<()> {
         );
     };
     let tokenizer = HfTokenizer::load(folder)?;
-    let patterns = &arguments.protect;
-    let protection =
-        Protection::try_new(arguments.protect_answer, arguments.protect_digits, patterns)?;
-    if let ScorerName::LlmLingua2(folder) = &arguments.scorer {
-        let loaded = WordSelector::load(folder, arguments.protect_digits, &device)?;
-        let baseline = loaded.baseline(arguments.batch_rows.get());
-        let compress = |rows: &[Row]| {
-            let of_row = |row: &Row| {
-                let chunks = baseline.probabilities(&row.think)?;
-                let at = |ratio: &KeepRatio| {
-                    (
-                        baseline.compress(&row.think, &chunks, *ratio, &tokenizer),
-                        0,
-                    )
-                };
-                Ok(arguments.ratios.iter().map(at).collect())
-            };
-            rows.iter().map(of_row).collect()
-        };
-        return stream(arguments, &compress);
-    }
-    let settings = ScorerSettings {
-        pooling: arguments.pooling.unwrap_or_default(),
-        batch_size: arguments.batch_rows.get(),
-        seed: Seed(arguments.seed),
-        has_sentence_context: !arguments.no_sentence_context,
+    let settings = CompressorSettings {
+        scorer: &arguments.scorer,
+        selection: &arguments.selection,
+        targets: match arguments.threshold {
+            Some(threshold) => Targets::Threshold(threshold),
+            None => Targets::Ratios(&arguments.ratios),
+        },
         tokenizer: &tokenizer,
         device: &device,
     };
-    with_scorer(&arguments.scorer, &settings, |scorer| {
-        let compressor = Compressor::new(scorer, &tokenizer).with_protection(protection);
-        let compress = |rows: &[Row]| {
-            let items: Vec<(&str, &str)> = rows
-                .iter()
-                .map(|row| (row.question.as_str(), row.think.as_str()))
-                .collect();
-            let scored = compressor.score_batch(&items)?;
-            Ok(scored
-                .iter()
-                .map(|scored| texts(arguments, scored))
-                .collect())
-        };
-        stream(arguments, &compress)
-    })
-}
-
-/// Refuses options that the scorer has no use for.
-fn check(arguments: &Compress) -> Result<()> {
-    let scorer = &arguments.scorer;
-    let is_pooled = arguments.pooling.is_some();
-    if is_pooled && !matches!(scorer, ScorerName::Classifier(_)) {
-        bail!("--pooling is for token classifiers, not for {scorer}");
-    }
-    if arguments.threshold.is_some_and(|t| !t.is_finite()) {
-        bail!("--threshold has to be a finite number");
-    }
-    let is_atomwise = arguments.protect_answer || !arguments.protect.is_empty();
-    if matches!(scorer, ScorerName::LlmLingua2(_)) && (is_atomwise || arguments.threshold.is_some())
-    {
-        bail!("llmlingua2 has neither --threshold nor --protect-answer nor --protect");
-    }
-    Ok(())
-}
-
-fn texts(arguments: &Compress, scored: &ScoredCot) -> Texts {
-    if let Some(threshold) = arguments.threshold {
-        return vec![(scored.above(threshold), 0)];
-    }
-    let at = |ratio: &KeepRatio| {
-        (
-            scored.at(*ratio),
-            scored.n_protected_lost(&scored.mask(*ratio)),
-        )
-    };
-    arguments.ratios.iter().map(at).collect()
+    with_compressor(&settings, |compress| stream(arguments, compress))
 }
 
 /// Bytes read in all, and since the last look.
@@ -245,7 +154,14 @@ impl Read for Counted<'_> {
 }
 
 /// Reads, compresses and writes a few rows at a time.
-fn stream(arguments: &Compress, compress: &dyn Fn(&[Row]) -> Result<Vec<Texts>>) -> Result<()> {
+fn stream(arguments: &Compress, compress: &compressor::Compress<'_>) -> Result<()> {
+    let compress = |rows: &[Row]| {
+        let items: Vec<(&str, &str)> = rows
+            .iter()
+            .map(|row| (row.question.as_str(), row.think.as_str()))
+            .collect();
+        compress(&items)
+    };
     let (source, n_bytes): (Box<dyn Read>, u64) = match is_stream(&arguments.input) {
         true => (Box::new(std::io::stdin().lock()), 0),
         false => {
@@ -267,7 +183,7 @@ fn stream(arguments: &Compress, compress: &dyn Fn(&[Row]) -> Result<Vec<Texts>>)
         loop {
             let (lines, batch): (Vec<usize>, Vec<Row>) = rows
                 .by_ref()
-                .take(arguments.batch_rows.get())
+                .take(arguments.selection.batch_rows.get())
                 .collect::<Result<Vec<_>, CoreError>>()?
                 .into_iter()
                 .unzip();

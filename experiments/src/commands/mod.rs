@@ -4,10 +4,14 @@
 pub mod annotate;
 mod ask;
 mod asked;
+pub mod audit;
 pub mod bench;
+pub mod budgets;
+pub mod build_sft;
 pub mod classify;
 pub mod compare;
 pub mod compress;
+mod compressor;
 pub mod doctor;
 mod endpoint;
 pub mod estimate;

@@ -58,17 +58,7 @@ impl LoadedModel {
             true => Some(HfTokenizer::load(folder)?),
             false => None,
         };
-        // Without a template of its own, a model whose tokenizer has the ChatML turns speaks ChatML.
-        let has = |token: &str| {
-            tokenizer
-                .as_ref()
-                .is_some_and(|t| t.token_id(token).is_some())
-        };
-        let chat = match HfChat::load(folder, None)? {
-            Some(chat) => Some(ChatTemplate::new(chat, system)),
-            None if has(TURN_OPEN) && has(TURN_CLOSE) => Some(ChatTemplate::new(ChatMl, system)),
-            None => None,
-        };
+        let chat = chat_template(folder, tokenizer.as_ref(), system)?;
         let mut stop_ids = end_ids(folder, &config)?;
         if let (Some(tokenizer), Some(chat)) = (&tokenizer, &chat) {
             stop_ids.extend(tokenizer.token_id(chat.turn_close()));
@@ -117,6 +107,21 @@ impl LoadedModel {
             None => Ok(()),
         }
     }
+}
+
+/// The chat template of a folder. Without one of its own, a model whose tokenizer has the ChatML turns
+/// speaks ChatML.
+pub(super) fn chat_template(
+    folder: &Path,
+    tokenizer: Option<&HfTokenizer>,
+    system: Option<String>,
+) -> Result<Option<ChatTemplate>> {
+    let has = |token: &str| tokenizer.is_some_and(|t| t.token_id(token).is_some());
+    Ok(match HfChat::load(folder, None)? {
+        Some(chat) => Some(ChatTemplate::new(chat, system)),
+        None if has(TURN_OPEN) && has(TURN_CLOSE) => Some(ChatTemplate::new(ChatMl, system)),
+        None => None,
+    })
 }
 
 /// `eos_token_id` of `generation_config.json`, else of `config.json`: a number or a list.

@@ -46,6 +46,15 @@ pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
     out.flush().context("cannot write to standard output")
 }
 
+/// The text of an id or an answer: a number becomes its digits.
+pub fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// Fails at the first id that comes twice: random streams are named by ids.
 ///
 /// # Errors

@@ -18,9 +18,9 @@ use extracot_train::policy_trainer::{
     PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, RolloutRow, train_policy,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Pipeline, Prepared};
+use super::{Pipeline, Prepared, dapo, dr_grpo, l1_exact, thinkless};
 use crate::config::{AblationConfig, RewardConfig};
 use crate::run::StageFolder;
 
@@ -129,6 +129,39 @@ pub fn accuracy_only(config: &AblationConfig) -> Arm {
     }
 }
 
+/// The arm of a name in the runs of `chrpo_ablation`, `objective_ablation`, `main_table` and `kappa_ablation`.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn named_arm(config: &AblationConfig, name: &str) -> Result<Option<Arm>> {
+    let known = [
+        full_chrpo(config)?,
+        without_control(config)?,
+        without_mode_and_control(config)?,
+        accuracy_only(config),
+        dr_grpo(config)?,
+        dapo(config)?,
+        thinkless(config)?,
+        l1_exact(config)?,
+    ];
+    if let Some(arm) = known.into_iter().find(|arm| arm.name == name) {
+        return Ok(Some(arm));
+    }
+    let Some(kappa) = name
+        .strip_prefix("kappa ")
+        .and_then(|kappa| kappa.parse().ok())
+    else {
+        return Ok(None);
+    };
+    let mut config = config.clone();
+    config.reward.mode.kappa = kappa;
+    Ok(Some(Arm {
+        name: name.to_owned(),
+        ..full_chrpo(&config)?
+    }))
+}
+
 /// An arm that was trained.
 #[derive(Debug)]
 pub struct TrainedArm {
@@ -197,15 +230,10 @@ pub fn train_arm(
                     ),
                 );
                 let mut lines = Vec::new();
-                for row in &step.rollouts {
-                    serde_json::to_writer(
-                        &mut lines,
-                        &LoggedRollout {
-                            arm: &arm.name,
-                            row,
-                        },
-                    )
-                    .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
+                for row in step.rollouts {
+                    let arm = arm.name.clone();
+                    serde_json::to_writer(&mut lines, &LoggedRollout { arm, row })
+                        .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
                     lines.push(b'\n');
                 }
                 rollouts
@@ -232,11 +260,13 @@ pub fn train_arm(
 }
 
 /// A row of `rollouts.jsonl` with the arm it belongs to.
-#[derive(Serialize)]
-struct LoggedRollout<'a> {
-    arm: &'a str,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoggedRollout {
+    /// The name of the arm.
+    pub arm: String,
+    /// The row.
     #[serde(flatten)]
-    row: &'a RolloutRow,
+    pub row: RolloutRow,
 }
 
 /// A name as part of a path.

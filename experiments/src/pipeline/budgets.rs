@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use extracot_core::budget::{LevelOutcome, teacher_budget, within_quota};
-use extracot_core::{ControlToken, KeepLevel, Problem, ThinkState, Tokenizer};
-use extracot_train::evaluate::JudgedRollout;
+use extracot_core::{ControlToken, KeepLevel, Problem, Response, ThinkState, Tokenizer};
 use extracot_train::policy_trainer::PolicyProblem;
 
 use super::Pipeline;
@@ -72,7 +71,7 @@ pub fn measure_budgets(
                     let judged = context.judge(problem, rollout);
                     if judged.response.control != Some(control) {
                         count(format!("samples at level {level} that state another"));
-                    } else if judged.verdict.is_correct() && has_thought(&judged) {
+                    } else if judged.verdict.is_correct() && has_thought(&judged.response) {
                         correct.push(judged.response.think_tokens);
                     }
                 }
@@ -151,8 +150,8 @@ pub fn fill_quotas(pipeline: &Pipeline, budgets: &StageFolder) -> Result<StageFo
 }
 
 /// Whether there is a think text that was closed and is not empty.
-fn has_thought(judged: &JudgedRollout) -> bool {
-    judged.response.think_state == ThinkState::Closed && judged.response.think_tokens > 0
+pub(crate) fn has_thought(response: &Response) -> bool {
+    response.think_state == ThinkState::Closed && response.think_tokens > 0
 }
 
 /// Reference lengths where the teacher has no correct full answer: of the base model's answer, or
@@ -184,7 +183,7 @@ fn add_other_references(
     for (idx, group) in missing.into_iter().zip(&groups) {
         let problem = &problems[idx];
         let judged = context.judge(problem, &group.rollouts[0]);
-        let base = has_thought(&judged).then_some(Reference {
+        let base = has_thought(&judged.response).then_some(Reference {
             source: "the base model",
             think_tokens: judged.response.think_tokens,
         });

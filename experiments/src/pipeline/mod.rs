@@ -26,11 +26,12 @@ use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint, StopRule};
 use extracot_train::evaluate::TaskContext;
 
 pub use arms::{
-    Arm, TrainedArm, accuracy_only, full_chrpo, train_arm, without_control,
-    without_mode_and_control,
+    Arm, LoggedRollout, TrainedArm, accuracy_only, full_chrpo, named_arm, train_arm,
+    without_control, without_mode_and_control,
 };
 pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};
 pub use baseline_arms::{dapo, dr_grpo, l1_exact, thinkless};
+pub(crate) use budgets::has_thought;
 pub use budgets::{fill_quotas, measure_budgets};
 pub use compressor::{CompressedTrace, compress_traces, train_compressor_stage};
 pub use compressor_arms::{

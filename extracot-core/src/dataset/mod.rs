@@ -5,7 +5,7 @@ mod kind;
 mod leakage;
 mod options;
 mod row;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 

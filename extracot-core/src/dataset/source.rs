@@ -8,21 +8,21 @@ use crate::CoreError;
 use crate::jsonl::parse_numbered_jsonl;
 
 /// Objects, each with the number of its first line, from 1.
-type Rows = Vec<(usize, Map<String, Value>)>;
+pub(crate) type Rows = Vec<(usize, Map<String, Value>)>;
 
 /// What stands in a file.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The rows.
-    pub(super) rows: Rows,
+    pub(crate) rows: Rows,
     /// Whether they are elements of an array.
-    pub(super) is_array: bool,
+    pub(crate) is_array: bool,
     /// Lines with nothing on them, between JSON lines.
-    pub(super) n_blank: u64,
+    pub(crate) n_blank: u64,
 }
 
 /// Reads JSON lines, or one array if the first character is `[`. A byte order mark is passed over.
-pub(super) fn rows(bytes: &[u8], path: &Path) -> Result<Source, CoreError> {
+pub(crate) fn rows(bytes: &[u8], path: &Path) -> Result<Source, CoreError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii_start().starts_with(b"[") {
         let rows = array_rows(bytes, path)?;

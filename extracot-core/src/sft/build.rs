@@ -1,6 +1,6 @@
 //! Trace + compressed think text + control token -> [`SftExample`].
 
-use super::SftExample;
+use super::{SftExample, SftText};
 use crate::{ChatTemplate, ControlToken, CoreError, KeepLevel, Problem, Tokenizer};
 
 /// Renders and tokenizes training sequences; prompts come from the same [`ChatTemplate`] that
@@ -57,6 +57,23 @@ impl SftBuilder<'_> {
         Ok(self.example(problem, None, &prompt, &completion))
     }
 
+    /// A sequence of an example that is made already.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Template`] if the chat template fails.
+    pub fn of_text(&self, text: &SftText) -> Result<SftExample, CoreError> {
+        let prompt = self.chat.prompt(&text.question, text.control)?;
+        let completion = text.answer() + self.chat.turn_close();
+        Ok(SftExample {
+            problem_id: text.problem_id.clone(),
+            control: text.control,
+            level: text.level,
+            prompt_ids: self.tokenizer.encode(&prompt),
+            completion_ids: self.tokenizer.encode(&completion),
+        })
+    }
+
     fn example(
         &self,
         problem: &Problem,
@@ -102,6 +119,15 @@ mod tests {
         assert!(prompt.contains("2+2? <COMP_POLICY><|im_end|>"), "{prompt}");
         let completion = ByteTokenizer.decode(&example.completion_ids);
         assert_eq!(completion, "<COMP_20>\n<think>\nt\n</think>\n4<|im_end|>");
+        let text = SftText {
+            problem_id: "p".into(),
+            question: problem.question.clone(),
+            control: Some(ControlToken::Policy),
+            level: Some(level),
+            think: "t".into(),
+            visible: "4".into(),
+        };
+        assert_eq!(builder.of_text(&text).unwrap(), example);
         assert!(
             !ByteTokenizer
                 .decode(&builder.plain(&problem, "t", "4").unwrap().prompt_ids)

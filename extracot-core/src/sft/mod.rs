@@ -1,12 +1,22 @@
-//! Supervised fine-tuning examples and the curricula that order them.
+//! Supervised fine-tuning examples: what they are made of, their formats, and the curricula that order
+//! them.
 
 mod build;
 mod curriculum;
+pub mod formats;
+mod queues;
+mod source;
+mod tally;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use build::SftBuilder;
 pub use curriculum::{FixedRatio, MixedRatio, RatioCurriculum, Stage, StageKeys, StagedMixture};
+pub use queues::{QueueCounts, QueueSettings, TraceTexts, build_queues};
+pub use source::{Unusable, check_trace};
+pub use tally::Tally;
+pub use text::{SftText, reserved_marker};
 
 use crate::{ControlToken, KeepLevel};
 

@@ -69,7 +69,7 @@ fn trace(
 ) -> Result<Trace> {
     let answer = match &row.answer {
         None | Some(Value::Null) => String::new(),
-        Some(answer) => text(answer).context("`answer` is neither a text nor a number")?,
+        Some(answer) => rows::text_of(answer).context("`answer` is neither a text nor a number")?,
     };
     let cot = segment(&row.think);
     let blocked = match (row.think.trim().is_empty(), answer.trim().is_empty()) {
@@ -80,7 +80,7 @@ fn trace(
     Ok(Trace {
         line,
         problem: Problem {
-            id: text(&row.id).context("`id` is neither a text nor a number")?,
+            id: rows::text_of(&row.id).context("`id` is neither a text nor a number")?,
             question: row.question,
             solution: row.solution,
             answer,
@@ -91,12 +91,4 @@ fn trace(
         cot,
         blocked,
     })
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
