@@ -392,7 +392,7 @@ fn an_endpoint_that_is_gone_is_given_up() {
     let output = setting.annotate(&server, &few);
     assert_open(&output, "(not_asked 2, transport 1)");
     assert_eq!(server.received().len(), 2);
-    assert!(stderr(&output).contains("2 requests in a row failed on the way"));
+    assert!(stderr(&output).contains("2 requests in a row failed"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Stops after `give_up_after` requests in a row that failed on the way.
+    /// Stops after `give_up_after` requests in a row that failed on the way or met a server in trouble.
     pub(super) fn new(give_up_after: usize) -> Self {
         Self {
             give_up_after,
@@ -89,18 +89,22 @@ impl Patience {
                     "the endpoint answers with status {status}: {message}"
                 ));
             }
-            Setback::Lost(message) => {
-                self.n_lost += 1;
-                if self.n_lost >= self.give_up_after {
-                    let n = self.n_lost;
-                    self.stop(format!(
-                        "{n} requests in a row failed on the way: {message}"
-                    ));
-                }
+            // A proxy answers for a server that is down, and one that is overrun may stay so.
+            Setback::Status(status, message) if status == 429 || status >= 500 => {
+                self.lose(&format!("status {status}: {message}"));
             }
+            Setback::Lost(message) => self.lose(message),
             Setback::None | Setback::Status(..) => self.n_lost = 0,
         }
         self.stopped_by.is_none()
+    }
+
+    fn lose(&mut self, message: &str) {
+        self.n_lost += 1;
+        let n = self.n_lost;
+        if n >= self.give_up_after {
+            self.stop(format!("{n} requests in a row failed: {message}"));
+        }
     }
 
     /// Stops, for the first reason that is given.

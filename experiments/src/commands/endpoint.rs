@@ -33,7 +33,7 @@ pub(super) struct EndpointArguments {
     /// The longest wait; an endpoint that asks for more fails the request
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     max_wait: Duration,
-    /// Stop asking after so many requests in a row failed on the way
+    /// Stop asking after so many requests in a row failed: without an answer, or with status 429 or 5xx
     #[arg(long, value_name = "N", default_value = "20")]
     pub(super) give_up_after: NonZeroUsize,
 }

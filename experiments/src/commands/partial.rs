@@ -106,17 +106,25 @@ impl<T: Serialize + DeserializeOwned> PartialOutput<T> {
     ///
     /// If the file cannot be written.
     pub(super) fn keep(&mut self, rows: impl IntoIterator<Item = (usize, T)>) -> Result<()> {
+        let rows: Vec<(usize, T)> = rows.into_iter().collect();
         let mut text = String::new();
-        for (place, row) in rows {
-            text.push_str(&serde_json::to_string(&Entry { place, row: &row })?);
+        for (place, row) in &rows {
+            text.push_str(&serde_json::to_string(&Entry { place: *place, row })?);
             text.push('\n');
-            self.rows.insert(place, row);
         }
         let place = self.path.display();
-        self.file
-            .write_all(text.as_bytes())
+        let n_before = self.file.metadata().map(|found| found.len());
+        let written = self.file.write_all(text.as_bytes());
+        if let (Err(_), Ok(n_before)) = (&written, n_before) {
+            // A full disk: no line is left cut in the middle, whatever is written behind it. If that fails
+            // too, the first error says what is wrong.
+            let _ = self.file.set_len(n_before);
+        }
+        written
             .and_then(|()| self.file.sync_data())
-            .with_context(|| format!("cannot write {place}"))
+            .with_context(|| format!("cannot write {place}"))?;
+        self.rows.extend(rows);
+        Ok(())
     }
 
     /// All rows in order; the file goes once `finish` has written them.

@@ -157,30 +157,35 @@ fn judge(mut row: Map<String, Value>) -> Result<Judged> {
     let id = row.remove("id").context("a row without `id`")?;
     let gold = row.remove("gold").context("a row without `gold`")?;
     let gold = text(gold).context("`gold` is neither a text nor a number")?;
-    let (judgement, rule) = match (row.remove("pred"), row.remove("response")) {
+    let (judgement, found) = match (row.remove("pred"), row.remove("response")) {
         (Some(Value::Null), None) | (None, Some(Value::Null)) => {
             // Without a gold answer that can be read nothing is said, not even of no answer.
             (MathVerifier.explain("", &gold), None)
         }
         (Some(pred), None) => {
             let pred = text(pred).context("`pred` is neither a text nor a number")?;
-            (MathVerifier.explain(&pred, &gold), None)
+            let judgement = MathVerifier.explain(&pred, &gold);
+            (judgement, Some((pred, None)))
         }
         (None, Some(Value::String(response))) => {
             let visible = ResponseText::split(&response).visible;
             let found = extract_visible(visible);
             let judgement = MathVerifier.explain_visible(visible, &gold);
-            (judgement, found.map(|found| found.rule))
+            let found = found.map(|found| (found.text.to_owned(), Some(found.rule)));
+            (judgement, found)
         }
         (None, Some(_)) => bail!("`response` is no text"),
         (None, None) => bail!("a row without `pred` or `response`"),
         (Some(_), Some(_)) => bail!("a row with `pred` and `response`; one of them is judged"),
     };
     let (verdict, reason) = VerdictName::of(judgement.verdict);
+    // Of a chain of boxes the judgement has all that was compared.
+    let (found, rule) = found.unwrap_or_default();
+    let extracted = judgement.answer.unwrap_or(found);
     Ok(Judged {
         id,
         verdict,
-        extracted: judgement.answer,
+        extracted: Some(extracted).filter(|text| !text.trim().is_empty()),
         rule,
         how: judgement.how.to_string(),
         reason,

@@ -19,6 +19,9 @@ pub struct Timing {
     pub request_s: Option<Spread>,
     /// Completions that had the model to themselves.
     pub alone: Option<Alone>,
+    /// Why the first of them that failed has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_failure: Option<String>,
 }
 
 /// Times of completions that had the model to themselves, in seconds.

@@ -233,7 +233,14 @@ impl SampleSource for ChatSource<'_> {
                 Err(open) => bail!("{}: {}", open.reason, open.message),
             }
         };
-        let (first_token, _) = once(1)?;
+        let (first_token, n_first) = once(1)?;
+        // Some servers count an end of turn beside it.
+        if n_first > 2 {
+            bail!(
+                "asked for one token the endpoint gave {n_first}: \
+                 a limit in --extra-body takes the place of max_tokens, so no first token can be timed"
+            );
+        }
         let (whole, n_tokens) = once(self.task.params.max_new_tokens)?;
         Ok(TimedAlone {
             first_token,

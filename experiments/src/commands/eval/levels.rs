@@ -175,7 +175,13 @@ impl Sweep<'_> {
         let mut timing: Timing =
             serde_json::from_str(&text).with_context(|| format!("{place} does not parse"))?;
         if timing.alone.is_none() && self.n_timed > 0 {
-            timing.alone = time_alone(self.source, self.task, asked, self.n_timed)?;
+            let (alone, failure) = time_alone(self.source, self.task, asked, self.n_timed)?;
+            (timing.alone, timing.alone_failure) = (alone, failure);
+            if let Some(message) = &timing.alone_failure {
+                eprintln!(
+                    "warning: level {asked}: a completion could not be timed alone: {message}"
+                );
+            }
             save_json(&timing, &timing_path)?;
         }
         Ok(FinishedLevel {

@@ -32,10 +32,11 @@ pub(super) fn of_samples(
             false => Some(Spread::of(&requests)?),
         },
         alone: None,
+        alone_failure: None,
     })
 }
 
-/// Times the first `n` prompts of a level one by one.
+/// Times the first `n` prompts of a level one by one; with the message of the first that failed, if one did.
 ///
 /// # Errors
 ///
@@ -45,15 +46,18 @@ pub(super) fn time_alone(
     task: &Task<'_>,
     asked: Asked,
     n: usize,
-) -> Result<Option<Alone>> {
+) -> Result<(Option<Alone>, Option<String>)> {
     let n = n.min(task.problems.len());
     let progress = Progress::new(&format!("time {asked}"), n, "prompts", task.quiet);
-    let mut timed = Vec::new();
+    let (mut timed, mut failure) = (Vec::new(), None);
     for problem_idx in 0..n {
-        timed.extend(source.time_alone(asked, problem_idx).ok());
+        match source.time_alone(asked, problem_idx) {
+            Ok(found) => timed.push(found),
+            Err(error) => failure = failure.or_else(|| Some(format!("{error:#}"))),
+        }
         progress.advance(1, "");
     }
-    alone(&timed, n - timed.len())
+    Ok((alone(&timed, n - timed.len())?, failure))
 }
 
 fn alone(timed: &[TimedAlone], n_failed: usize) -> Result<Option<Alone>> {

@@ -113,6 +113,7 @@ fn example(levels: &[(i64, usize, usize)]) -> Example {
                 per_token_s: None,
                 whole_s: spread,
             }),
+            alone_failure: None,
         },
     }
 }

@@ -48,6 +48,9 @@ pub(super) fn timing_table(summary: &SweepSummary, timings: &[&Timing]) -> TextT
             "{failed} completions failed while they were timed."
         ));
     }
+    if let Some(message) = timings.iter().find_map(|t| t.alone_failure.as_ref()) {
+        notes.push(format!("The first that failed alone: {message}."));
+    }
     TextTable {
         title: "Time".to_owned(),
         head: head(&[

@@ -49,9 +49,9 @@ pub(super) fn headline(summary: &SweepSummary) -> String {
         versus.is_some_and(|found| found.comparison.accuracy.high >= 0.0)
     };
     let ratio = |row: &&SweepRow| row.summary.act_ratio.estimate;
-    let best = summary.rows.iter().filter(is_no_worse);
-    let best = best.min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-    let best = best.filter(|row| row.summary.act_ratio.high < 1.0);
+    let is_shorter = |row: &&SweepRow| row.summary.act_ratio.high < 1.0;
+    let saving = summary.rows.iter().filter(is_no_worse).filter(is_shorter);
+    let best = saving.min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
     match (best, summary.rows.as_slice()) {
         (Some(row), _) => sentence(row, summary),
         (None, [row]) => format!(
