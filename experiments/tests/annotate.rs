@@ -60,6 +60,9 @@ fn labels_of_one_annotator_are_ranges_for_another() {
     let report: Value =
         serde_json::from_slice(&fs::read(place("out.jsonl.report.json")).unwrap()).unwrap();
     let atoms = &report["atoms"];
+    // The formula `$a + b$`, the number `5 m.` and eleven words.
+    let totals = ["formula", "number", "word"].map(|kind| report["by_kind"][kind]["total"].clone());
+    assert_eq!(json!(totals), json!([2, 2, 22]));
     assert_eq!((&atoms["kept"], &atoms["total"]), (&json!(12), &json!(26)));
     assert!((atoms["share"].as_f64().unwrap() - 12.0 / 26.0).abs() < 1e-12);
     assert!(report.get("chat").is_none() && !place("out.jsonl.unfinished").exists());

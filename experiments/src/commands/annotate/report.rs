@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use extracot_core::jsonl::write_atomic;
 use extracot_core::label::chat::{AskRounds, Tolerance, WindowOutcome};
+use extracot_core::{AtomKind, AtomizedCot};
 use serde::Serialize;
 
 use super::job::{Job, Labeling};
@@ -109,6 +110,8 @@ pub(super) struct Report {
     messages: BTreeMap<String, String>,
     /// Atoms of the labeled traces.
     atoms: Kept,
+    /// The same by kind of atom: equations, other formulas, numbers outside of formulas, words.
+    by_kind: BTreeMap<&'static str, Kept>,
     /// Costs of these atoms.
     tokens: Kept,
     /// `tokenizer`, or `bytes / 4`.
@@ -132,6 +135,7 @@ impl Report {
             unlabeled: BTreeMap::new(),
             messages: BTreeMap::new(),
             atoms: Kept::default(),
+            by_kind: BTreeMap::new(),
             tokens: Kept::default(),
             token_unit: match job.has_tokenizer {
                 true => "tokenizer",
@@ -148,6 +152,10 @@ impl Report {
                     let kept: usize = kept.map(|(cost, _)| cost).sum();
                     report.labeled += 1;
                     report.atoms.add(labels.n_kept(), trace.cot.n_atoms());
+                    for (atom_idx, is_kept) in labels.as_slice().iter().enumerate() {
+                        let of_kind = report.by_kind.entry(kind(&trace.cot, atom_idx));
+                        of_kind.or_default().add(usize::from(*is_kept), 1);
+                    }
                     report.tokens.add(kept, trace.costs.iter().sum());
                 }
                 Err(why) => {
@@ -186,6 +194,15 @@ impl Report {
     }
 }
 
+fn kind(cot: &AtomizedCot, atom_idx: usize) -> &'static str {
+    match cot.atoms()[atom_idx].kind {
+        AtomKind::Formula if cot.core_text(atom_idx).contains('=') => "equation",
+        AtomKind::Formula => "formula",
+        AtomKind::Number => "number",
+        AtomKind::Word => "word",
+    }
+}
+
 fn listed<N: fmt::Display>(counts: &BTreeMap<String, N>) -> String {
     let pairs: Vec<String> = counts
         .iter()
@@ -218,6 +235,11 @@ impl fmt::Display for Report {
                 f,
                 "kept: {atoms:.1} % of the atoms, {tokens:.1} % of the tokens ({unit})"
             )?;
+            let kinds = self.by_kind.iter().filter_map(|(kind, kept)| {
+                let (share, total) = (kept.share? * 100.0, kept.total);
+                Some(format!("{kind} {share:.1} % of {total}"))
+            });
+            writeln!(f, "kept by kind: {}", kinds.collect::<Vec<_>>().join(", "))?;
         }
         let Some(chat) = &self.chat else {
             return Ok(());
