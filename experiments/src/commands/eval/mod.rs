@@ -114,11 +114,13 @@ pub fn run(arguments: &Eval) -> Result<()> {
         rows: sweep_rows(&levels, &base, own, seed)?,
         fidelity: fidelity(&levels, &base, seed)?,
     };
+    let provenance = Provenance::new(arguments);
     let report = SweepReport {
         summary: &summary,
         timings: swept.finished.iter().map(|l| &l.timing).collect(),
         samples: swept.finished.iter().map(|l| &l.predictions[..]).collect(),
         config: &config,
+        provenance: provenance.facts(),
     };
     for (level, row) in swept.finished.iter().zip(&summary.rows) {
         save_json(row, &level.folder.join("metrics.json"))?;
@@ -127,7 +129,7 @@ pub fn run(arguments: &Eval) -> Result<()> {
     save_json(&summary, &out.join("summary.json"))?;
     write_text(&out.join("summary.md"), &render_sweep_markdown(&report))?;
     write_text(&out.join("report.html"), &render_sweep_html(&report))?;
-    write_manifest_with(out, "eval", key, started, &Provenance::new(arguments))?;
+    write_manifest_with(out, "eval", key, started, &provenance)?;
     if !arguments.quiet {
         let page = out.join("report.html");
         println!(

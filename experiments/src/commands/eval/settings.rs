@@ -98,7 +98,7 @@ impl Settings {
     }
 }
 
-/// Where the numbers of a run come from: in `manifest.json`.
+/// Where the numbers of a run come from: in `manifest.json` and in the report.
 #[derive(Debug, Serialize)]
 pub(super) struct Provenance {
     /// The endpoint, for a model behind one.
@@ -132,6 +132,33 @@ impl Provenance {
             cargo_lock_sha256: cargo_lock_hash(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         }
+    }
+}
+
+impl Provenance {
+    /// What is known, by name.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let number = |n: &usize| n.to_string();
+        let facts = [
+            ("endpoint", self.endpoint.clone()),
+            ("device", self.device.clone()),
+            ("threads", Some(number(&self.threads))),
+            ("rows of a batch", self.batch_rows.as_ref().map(number)),
+            (
+                "requests at one time",
+                self.concurrency.as_ref().map(number),
+            ),
+            ("source revision", self.source_revision.clone()),
+            (
+                "SHA-256 of Cargo.lock",
+                Some(self.cargo_lock_sha256.clone()),
+            ),
+            ("system", Some(self.system.clone())),
+        ];
+        let known = facts.into_iter();
+        known
+            .filter_map(|(name, fact)| Some((name, fact?)))
+            .collect()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct SweepReport<'a> {
     pub samples: Vec<&'a [Prediction]>,
     /// The resolved settings.
     pub config: &'a str,
+    /// Where the numbers come from, by name: device, revision, system.
+    pub provenance: Vec<(&'static str, String)>,
 }
 
 /// The tables as plain text.

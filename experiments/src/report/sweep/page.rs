@@ -132,6 +132,7 @@ fn provenance(report: &SweepReport<'_>) -> String {
     ];
     let facts: String = facts
         .iter()
+        .chain(&report.provenance)
         .map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(value)))
         .collect();
     let prompts: String = summary
@@ -143,7 +144,7 @@ fn provenance(report: &SweepReport<'_>) -> String {
         })
         .collect();
     format!(
-        "<dl>\n{facts}{prompts}</dl>\n<p class=\"muted\">Machine, revision and time are in \
+        "<dl>\n{facts}{prompts}</dl>\n<p class=\"muted\">The time of the run is in \
          manifest.json. The settings, as in config.toml:</p>\n<pre>{}</pre>\n",
         escape(report.config)
     )

@@ -124,6 +124,7 @@ fn report(example: &Example) -> SweepReport<'_> {
         timings: vec![&example.timing; example.samples.len()],
         samples: example.samples.iter().map(|s| &s[..]).collect(),
         config: "seed = 1\n",
+        provenance: vec![("source revision", "abc-dirty".to_owned())],
     }
 }
 
