@@ -178,19 +178,33 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `\{x : x > 0\}` is its condition if that is about nothing but the real variable of its head;
+    /// other heads count, as text.
+    fn set_builder(&mut self, head: &str, condition: &str) -> Answer {
+        let head = canonical_text(head);
+        let variable = [r"\in\mathbb{R}", r"\in\mathbbR"]
+            .iter()
+            .find_map(|reals| head.strip_suffix(reals))
+            .unwrap_or(&head);
+        let is_variable = parse(variable).is_some_and(|expr| expr.as_variable().is_some());
+        let read = self.read(condition);
+        match is_variable && read.name.as_deref() == Some(variable) {
+            true => read,
+            false => Answer {
+                text: format!("\\{{{head}:{}\\}}", canonical_text(condition)),
+                ..Answer::of("", Kind::Text)
+            },
+        }
+    }
+
     /// What stands in one pair of brackets; `None` if the text is not in one pair.
     fn bracketed(&mut self, simple: &str) -> Option<Answer> {
         let (open, inner, close) = in_brackets(simple)?;
         let inner_marks = marks(inner)?;
         let separators = separators(inner, &inner_marks);
         if simple.starts_with(r"\{") {
-            let such_that = inner_marks
-                .iter()
-                .find(|mark| mark.kind == MarkKind::SuchThat);
-            if let Some(mark) = such_that
-                && separators.is_empty()
-            {
-                return Some(self.read(&inner[mark.end..]));
+            if let Some(mark) = such_that(inner, &inner_marks, &separators) {
+                return Some(self.set_builder(&inner[..mark.start], &inner[mark.end..]));
             }
             let parts = self.read_all(cut(inner, &separators));
             return Some(Answer::of(simple, Kind::Set(flat(parts))));
@@ -217,6 +231,20 @@ impl<'a> Reader<'a> {
         let parts = self.read_all(cut(inner, if is_spaced { &separators } else { &all }));
         Some(Answer::of(simple, Kind::Tuple(open, close, parts)))
     }
+}
+
+/// The mark behind the head of `\{x : x > 0\}`; bars of absolute values come in pairs.
+fn such_that(inner: &str, marks: &[Mark], separators: &[Mark]) -> Option<Mark> {
+    let of_kind = |mark: &&Mark| mark.kind == MarkKind::SuchThat;
+    let first = marks.iter().find(of_kind)?;
+    let is_bar = |mark: &&Mark| inner[mark.start..].starts_with('|');
+    let n_bars = marks.iter().filter(of_kind).filter(is_bar).count();
+    let is_first = separators
+        .first()
+        .is_none_or(|separator| first.start < separator.start);
+    let is_mark = !is_bar(&first) || n_bars % 2 == 1;
+    let has_head = !inner[..first.start].trim().is_empty();
+    (is_first && is_mark && has_head).then_some(*first)
 }
 
 impl Answer {

@@ -12,6 +12,8 @@ use super::text::words_equal;
 
 /// A decimal of fewer digits is meant exactly.
 const MIN_ROUNDED_DECIMALS: usize = 6;
+/// A decimal of fewer significant digits tells too little: `0.000001` is no rounded 1/1500000.
+const MIN_ROUNDED_DIGITS: u32 = 5;
 /// Longer collections are compared as text only: each part is compared with each.
 const MAX_PARTS: usize = 120;
 
@@ -212,7 +214,8 @@ fn rounds(decimal: &Answer, value: &BigRational) -> bool {
         return false;
     }
     let step = BigRational::new(BigInt::from(1), Pow::pow(BigInt::from(10), n_decimals));
-    (number.value() - value).abs() < step
+    let least = &step * BigInt::from(10_u32.pow(MIN_ROUNDED_DIGITS - 1));
+    number.value().abs() >= least && (number.value() - value).abs() < step
 }
 
 /// [`rounds`] for a value that is known as a float only: the float's own error counts for nothing.
