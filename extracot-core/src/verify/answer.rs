@@ -4,11 +4,12 @@ mod leaf;
 mod name;
 
 use super::canonical::canonical_text;
-use super::expr::{Formula, Work, parse};
+use super::expr::{Formula, Work, formulas_equal, parse};
 use super::normalize::DEGREE;
 use super::number::{MAX_NUMBER_BYTES, Number, read_number};
 use super::relation::Relation;
 use super::scan::{Mark, MarkKind, Op, cut, marks, separators};
+use super::text::number_word;
 
 /// Longer answers are compared as text only, longer gold answers not at all.
 pub(super) const MAX_BYTES: usize = MAX_NUMBER_BYTES;
@@ -161,14 +162,17 @@ impl<'a> Reader<'a> {
             let is_open = is_product || value.formula().is_some_and(|f| f.expr().has_unknowns());
             let equation = (is_open && ops == [Op::Equal])
                 .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
-            return match name {
-                Some(name) => Answer {
+            if let Some(name) = name {
+                return Answer {
                     name: Some(name),
                     equation,
                     ..value
-                },
-                None => value,
-            };
+                };
+            }
+            // `5 = 4` has no value.
+            if ops[0] != Op::Equal || self.has_value(sides[0], &value) {
+                return value;
+            }
         }
         let relation = Relation::read(&sides, &ops, self.work);
         let name = relation.variable();
@@ -197,6 +201,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a text is the same number as an answer.
+    fn has_value(&mut self, text: &str, value: &Answer) -> bool {
+        let Some(first) = parse(text).and_then(|expr| Formula::new(expr, self.work)) else {
+            return false;
+        };
+        value
+            .formula()
+            .is_some_and(|value| formulas_equal(&first, value, self.work).is_equal())
+    }
+
     /// What stands in one pair of brackets; `None` if the text is not in one pair.
     fn bracketed(&mut self, simple: &str) -> Option<Answer> {
         let (open, inner, close) = in_brackets(simple)?;
@@ -208,6 +222,10 @@ impl<'a> Reader<'a> {
             }
             let parts = self.read_all(cut(inner, &separators));
             return Some(Answer::of(simple, Kind::Set(flat(parts))));
+        }
+        let is_word = inner.chars().count() > 1 && inner.chars().all(char::is_alphabetic);
+        if simple.starts_with(r"\text") && is_word && number_word(inner).is_none() {
+            return Some(Answer::of(simple, Kind::Text));
         }
         if separators.is_empty() {
             // Brackets that only group; a formula keeps them.

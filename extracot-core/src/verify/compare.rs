@@ -1,5 +1,7 @@
 //! Equality of two answers that were read.
 
+use std::collections::BTreeSet;
+
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Pow, Signed};
@@ -93,6 +95,12 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         {
             Outcome::Unknown
         }
+        // The names of the gold parts have an order.
+        (Kind::List(a), Kind::List(b))
+            if a.iter().all(|part| part.name.is_none()) && are_named_apart(b) =>
+        {
+            Outcome::of(ordered(a, b, work), Method::Ordered)
+        }
         (Kind::List(a) | Kind::Set(a), Kind::List(b) | Kind::Set(b)) => {
             Outcome::of(unordered(a, b, work), Method::Unordered)
         }
@@ -149,6 +157,16 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         }
         _ => Outcome::Different(Method::Kinds),
     }
+}
+
+/// Whether the parts are values of different variables; `x_1` and `x_2` are two values of one.
+fn are_named_apart(parts: &[Answer]) -> bool {
+    let stem = |part: &Answer| -> Option<String> {
+        let name = part.name.as_deref().filter(|_| part.relation().is_none())?;
+        Some(name.split('_').next().unwrap_or(name).to_owned())
+    };
+    let stems: Option<BTreeSet<String>> = parts.iter().map(stem).collect();
+    stems.is_some_and(|stems| stems.len() == parts.len())
 }
 
 fn is_angled(open: char) -> bool {
