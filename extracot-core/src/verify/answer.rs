@@ -5,8 +5,9 @@ mod name;
 
 use super::canonical::canonical_text;
 use super::expr::{Formula, Work, formulas_equal, parse};
+use super::interval::intersection;
 use super::normalize::DEGREE;
-use super::number::{MAX_NUMBER_BYTES, Number, read_number};
+use super::number::{MAX_NUMBER_BYTES, Number, read_number_and_unit};
 use super::relation::Relation;
 use super::scan::{Mark, MarkKind, Op, cut, marks, separators};
 use super::text::number_word;
@@ -15,6 +16,8 @@ use super::text::number_word;
 pub(super) const MAX_BYTES: usize = MAX_NUMBER_BYTES;
 /// Deeper brackets are compared as text.
 const MAX_DEPTH: usize = 16;
+/// More inequalities are compared one by one.
+const MAX_CONDITIONS: usize = 24;
 
 /// An answer, read once and compared many times.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Answer {
     pub(super) number: Option<Number>,
     /// Digits behind the point, if it is written as a decimal.
     pub(super) n_decimals: Option<usize>,
+    /// The unit behind the value, if it is one that is known.
+    pub(super) unit: Option<String>,
     /// Digits of a number that is written with a base, and the base.
     pub(super) based: Option<(String, String)>,
     /// The relation that an assignment of an expression is, as in `y = 2x + 1`.
@@ -46,8 +51,10 @@ pub(super) enum Kind {
     Set(Vec<Answer>),
     /// `(a, b)`, `[a, b)`: order and brackets count.
     Tuple(char, char, Vec<Answer>),
-    /// Parts joined by `\cup`.
+    /// Parts joined by `\cup`, or inequalities in one variable joined by `or`.
     Union(Vec<Answer>),
+    /// Inequalities in one variable that hold at once.
+    Both(Vec<Answer>),
     /// A set without another.
     Without(Box<Answer>, Box<Answer>),
     /// An equation or an inequality.
@@ -93,7 +100,7 @@ impl<'a> Reader<'a> {
                     .into_iter()
                     .next()
                     .unwrap_or_else(|| Answer::of(simple, Kind::Text)),
-                _ => Answer::of(simple, Kind::List(flat(parts))),
+                _ => self.list(simple, flat(parts), &separators),
             };
         }
         let of_kind = |test: &dyn Fn(MarkKind) -> bool| -> Vec<Mark> {
@@ -120,6 +127,33 @@ impl<'a> Reader<'a> {
         self.bracketed(simple).unwrap_or_else(|| self.leaf(simple))
     }
 
+    /// Parts without brackets; inequalities in one variable are one set of numbers.
+    fn list(&mut self, simple: &str, parts: Vec<Answer>, separators: &[Mark]) -> Answer {
+        let has = |kind| separators.iter().any(|mark| mark.kind == kind);
+        let name = parts.first().and_then(|part| part.name.clone());
+        let are_conditions = name.is_some()
+            && parts.len() <= MAX_CONDITIONS
+            && !(has(MarkKind::And) && has(MarkKind::Or))
+            && parts.iter().all(|part| {
+                part.name == name
+                    && matches!(&part.kind, Kind::Relation(r) if r.variable().is_some())
+            });
+        if !are_conditions {
+            return Answer::of(simple, Kind::List(parts));
+        }
+        // A comma between what cannot hold at once means `or`.
+        let is_union =
+            has(MarkKind::Or) || (!has(MarkKind::And) && intersection(&parts, self.work).is_none());
+        let kind = match is_union {
+            true => Kind::Union(parts),
+            false => Kind::Both(parts),
+        };
+        Answer {
+            name,
+            ..Answer::of(simple, kind)
+        }
+    }
+
     /// Reads an angle as a number of radians; `None` if there is no degree sign.
     pub(super) fn radians(&mut self, simple: &str) -> Option<Answer> {
         let is_short = simple.len() <= MAX_BYTES && simple.ends_with(DEGREE);
@@ -132,11 +166,12 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self, simple: &str) -> Option<Answer> {
-        let number = read_number(simple)?;
+        let (number, unit) = read_number_and_unit(simple)?;
         let formula = Formula::number(number.value().clone());
         let mut answer = Answer::of(simple, Kind::Formula(Box::new(formula)));
         answer.n_decimals = leaf::n_decimals(simple);
         answer.number = Some(number);
+        answer.unit = unit;
         Some(answer)
     }
 
@@ -272,6 +307,7 @@ impl Answer {
             name: None,
             number: None,
             n_decimals: None,
+            unit: None,
             based: None,
             equation: None,
             kind,
@@ -294,10 +330,12 @@ impl Answer {
         }
     }
 
-    /// How many answers a list or a set holds; 1 for anything else.
+    /// How many answers a list, a set or a union holds; 1 for anything else.
     pub(super) fn n_parts(&self) -> usize {
         match &self.kind {
-            Kind::List(parts) | Kind::Set(parts) => parts.len(),
+            Kind::List(parts) | Kind::Set(parts) | Kind::Union(parts) | Kind::Both(parts) => {
+                parts.len()
+            }
             _ => 1,
         }
     }

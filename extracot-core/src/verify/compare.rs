@@ -56,6 +56,11 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
     if answer.text == gold.text {
         return Outcome::Equal(Method::Text);
     }
+    if let (Some(a), Some(b)) = (&answer.unit, &gold.unit)
+        && a != b
+    {
+        return Outcome::Different(Method::Kinds);
+    }
     if let (Some(a), Some(b)) = (&answer.number, &gold.number) {
         if a.matches(b) {
             return Outcome::Equal(Method::ExactNumber);
@@ -81,6 +86,7 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         }
     }
     match (&answer.kind, &gold.kind) {
+        (Kind::Both(a), Kind::Both(b)) => Outcome::of(unordered(a, b, work), Method::Unordered),
         // A set of one for its element.
         (Kind::Set(parts), other) | (other, Kind::Set(parts))
             if parts.len() == 1 && !matches!(other, Kind::Set(_) | Kind::List(_)) =>

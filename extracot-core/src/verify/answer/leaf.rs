@@ -1,9 +1,9 @@
 //! Answers without parts: formulas with their units, words.
 
 use super::{Answer, Kind, Reader};
-use crate::verify::expr::{Formula, parse};
+use crate::verify::expr::{Expr, Formula, parse};
 use crate::verify::text::number_word;
-use crate::verify::unit::Suffix;
+use crate::verify::unit::{Suffix, known_unit};
 
 /// More places where a unit may begin are not tried.
 const MAX_UNIT_STARTS: usize = 12;
@@ -19,20 +19,24 @@ impl Reader<'_> {
         if simple == r"\varnothing" {
             return Answer::of(simple, Kind::Set(Vec::new()));
         }
-        let formula = parse(simple)
-            .or_else(|| without_currency_and_unit(simple))
-            .and_then(|expr| Formula::new(expr, self.work));
+        let (expr, unit) = match parse(simple) {
+            Some(expr) => (Some(expr), None),
+            None => without_currency_and_unit(simple).unzip(),
+        };
+        let formula = expr.and_then(|expr| Formula::new(expr, self.work));
         let kind = match formula {
             Some(formula) => Kind::Formula(Box::new(formula)),
             None => Kind::Text,
         };
         let mut answer = Answer::of(simple, kind);
         answer.based = based(&answer.text);
+        answer.unit = unit.flatten();
         answer
     }
 }
 
-fn without_currency_and_unit(simple: &str) -> Option<crate::verify::expr::Expr> {
+/// The formula and the unit, if it is one that is known.
+fn without_currency_and_unit(simple: &str) -> Option<(Expr, Option<String>)> {
     let simple = simple.trim_start_matches(['\u{20ac}', '\u{a3}', '\u{a5}', ' ']);
     let bytes = simple.as_bytes();
     let is_start = |at: &usize| {
@@ -50,10 +54,11 @@ fn without_currency_and_unit(simple: &str) -> Option<crate::verify::expr::Expr> 
             // `no solution` has no unit.
             let is_value = value.contains(|c: char| c.is_ascii_digit() || c == '\\')
                 || value.chars().count() == 1;
-            let is_unit = !suffix.is_percent && suffix.scale == 0;
-            (is_value && is_unit).then(|| parse(value))?
+            let is_unit = !suffix.is_percent && suffix.scale == 0 && !suffix.is_dozen;
+            let expr = (is_value && is_unit).then(|| parse(value))??;
+            Some((expr, known_unit(&simple[at..])))
         })
-        .or_else(|| parse(simple))
+        .or_else(|| parse(simple).map(|expr| (expr, None)))
 }
 
 /// How many digits follow the point of a plain decimal.
@@ -103,7 +108,8 @@ mod tests {
             r"12\pi inches per second",
             "\u{20ac} 12\\pi",
         ] {
-            assert_eq!(without_currency_and_unit(text), parse(r"12\pi"), "{text}");
+            let expr = without_currency_and_unit(text).map(|(expr, _)| expr);
+            assert_eq!(expr, parse(r"12\pi"), "{text}");
         }
         assert_eq!(without_currency_and_unit("no solution"), None);
         assert_eq!(without_currency_and_unit(r"12\pi more or less"), None);
