@@ -2,10 +2,10 @@
 
 mod leaf;
 mod name;
+mod set;
 
 use super::canonical::canonical_text;
-use super::expr::{Formula, Work, formulas_equal, parse};
-use super::interval::intersection;
+use super::expr::{Formula, Work, parse};
 use super::normalize::DEGREE;
 use super::number::{MAX_NUMBER_BYTES, Number, read_number_and_unit};
 use super::relation::Relation;
@@ -16,8 +16,6 @@ use super::text::number_word;
 pub(super) const MAX_BYTES: usize = MAX_NUMBER_BYTES;
 /// Deeper brackets are compared as text.
 const MAX_DEPTH: usize = 16;
-/// More inequalities are compared one by one.
-const MAX_CONDITIONS: usize = 24;
 
 /// An answer, read once and compared many times.
 #[derive(Debug)]
@@ -127,33 +125,6 @@ impl<'a> Reader<'a> {
         self.bracketed(simple).unwrap_or_else(|| self.leaf(simple))
     }
 
-    /// Parts without brackets; inequalities in one variable are one set of numbers.
-    fn list(&mut self, simple: &str, parts: Vec<Answer>, separators: &[Mark]) -> Answer {
-        let has = |kind| separators.iter().any(|mark| mark.kind == kind);
-        let name = parts.first().and_then(|part| part.name.clone());
-        let are_conditions = name.is_some()
-            && parts.len() <= MAX_CONDITIONS
-            && !(has(MarkKind::And) && has(MarkKind::Or))
-            && parts.iter().all(|part| {
-                part.name == name
-                    && matches!(&part.kind, Kind::Relation(r) if r.variable().is_some())
-            });
-        if !are_conditions {
-            return Answer::of(simple, Kind::List(parts));
-        }
-        // A comma between what cannot hold at once means `or`.
-        let is_union =
-            has(MarkKind::Or) || (!has(MarkKind::And) && intersection(&parts, self.work).is_none());
-        let kind = match is_union {
-            true => Kind::Union(parts),
-            false => Kind::Both(parts),
-        };
-        Answer {
-            name,
-            ..Answer::of(simple, kind)
-        }
-    }
-
     /// Reads an angle as a number of radians; `None` if there is no degree sign.
     pub(super) fn radians(&mut self, simple: &str) -> Option<Answer> {
         let is_short = simple.len() <= MAX_BYTES && simple.ends_with(DEGREE);
@@ -197,16 +168,20 @@ impl<'a> Reader<'a> {
             let is_open = is_product || value.formula().is_some_and(|f| f.expr().has_unknowns());
             let equation = (is_open && ops == [Op::Equal])
                 .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
-            if let Some(name) = name {
-                return Answer {
-                    name: Some(name),
-                    equation,
-                    ..value
-                };
-            }
+            let first = sides[usize::from(name.is_some())];
+            let is_exact = ops[..=usize::from(name.is_some()).min(ops.len() - 1)]
+                .iter()
+                .all(|op| *op == Op::Equal);
             // `5 = 4` has no value.
-            if ops[0] != Op::Equal || self.has_value(sides[0], &value) {
-                return value;
+            if !is_exact || !self.contradicts(first, &value) {
+                return match name {
+                    Some(name) => Answer {
+                        name: Some(name),
+                        equation,
+                        ..value
+                    },
+                    None => value,
+                };
             }
         }
         let relation = Relation::read(&sides, &ops, self.work);
@@ -217,42 +192,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `\{x : x > 0\}` is its condition if that is about nothing but the real variable of its head;
-    /// other heads count, as text.
-    fn set_builder(&mut self, head: &str, condition: &str) -> Answer {
-        let head = canonical_text(head);
-        let variable = [r"\in\mathbb{R}", r"\in\mathbbR"]
-            .iter()
-            .find_map(|reals| head.strip_suffix(reals))
-            .unwrap_or(&head);
-        let is_variable = parse(variable).is_some_and(|expr| expr.as_variable().is_some());
-        let read = self.read(condition);
-        match is_variable && read.name.as_deref() == Some(variable) {
-            true => read,
-            false => Answer {
-                text: format!("\\{{{head}:{}\\}}", canonical_text(condition)),
-                ..Answer::of("", Kind::Text)
-            },
-        }
-    }
-
-    /// Whether a text is the same number as an answer.
-    fn has_value(&mut self, text: &str, value: &Answer) -> bool {
-        let Some(first) = parse(text).and_then(|expr| Formula::new(expr, self.work)) else {
-            return false;
-        };
-        value
-            .formula()
-            .is_some_and(|value| formulas_equal(&first, value, self.work).is_equal())
-    }
-
     /// What stands in one pair of brackets; `None` if the text is not in one pair.
     fn bracketed(&mut self, simple: &str) -> Option<Answer> {
         let (open, inner, close) = in_brackets(simple)?;
         let inner_marks = marks(inner)?;
         let separators = separators(inner, &inner_marks);
         if simple.starts_with(r"\{") {
-            if let Some(mark) = such_that(inner, &inner_marks, &separators) {
+            if let Some(mark) = set::such_that(inner, &inner_marks, &separators) {
                 return Some(self.set_builder(&inner[..mark.start], &inner[mark.end..]));
             }
             let parts = self.read_all(cut(inner, &separators));
@@ -284,20 +230,6 @@ impl<'a> Reader<'a> {
         let parts = self.read_all(cut(inner, if is_spaced { &separators } else { &all }));
         Some(Answer::of(simple, Kind::Tuple(open, close, parts)))
     }
-}
-
-/// The mark behind the head of `\{x : x > 0\}`; bars of absolute values come in pairs.
-fn such_that(inner: &str, marks: &[Mark], separators: &[Mark]) -> Option<Mark> {
-    let of_kind = |mark: &&Mark| mark.kind == MarkKind::SuchThat;
-    let first = marks.iter().find(of_kind)?;
-    let is_bar = |mark: &&Mark| inner[mark.start..].starts_with('|');
-    let n_bars = marks.iter().filter(of_kind).filter(is_bar).count();
-    let is_first = separators
-        .first()
-        .is_none_or(|separator| first.start < separator.start);
-    let is_mark = !is_bar(&first) || n_bars % 2 == 1;
-    let has_head = !inner[..first.start].trim().is_empty();
-    (is_first && is_mark && has_head).then_some(*first)
 }
 
 impl Answer {

@@ -1,7 +1,7 @@
 //! Answers without parts: formulas with their units, words.
 
 use super::{Answer, Kind, Reader};
-use crate::verify::expr::{Expr, Formula, parse};
+use crate::verify::expr::{Expr, Formula, formulas_equal, parse};
 use crate::verify::text::number_word;
 use crate::verify::unit::{Suffix, known_unit};
 
@@ -9,6 +9,27 @@ use crate::verify::unit::{Suffix, known_unit};
 const MAX_UNIT_STARTS: usize = 12;
 
 impl Reader<'_> {
+    /// Whether a text is another number than an answer; a decimal may be the number rounded.
+    pub(super) fn contradicts(&mut self, text: &str, value: &Answer) -> bool {
+        let is_number = |formula: &Formula| !formula.expr().has_unknowns();
+        let number = parse(text).and_then(|expr| Formula::new(expr, self.work));
+        let (Some(number), Some(formula)) = (number.filter(is_number), value.formula()) else {
+            return false;
+        };
+        if !is_number(formula) || formulas_equal(&number, formula, self.work).is_equal() {
+            return false;
+        }
+        let step = value
+            .n_decimals
+            .and_then(|n| i32::try_from(n).ok())
+            .map(|n| 10_f64.powi(-n));
+        let is_rounded = match (number.real(), formula.real(), step) {
+            (Some(a), Some(b), Some(step)) => (a - b).abs() < step,
+            _ => false,
+        };
+        !is_rounded
+    }
+
     pub(super) fn leaf(&mut self, simple: &str) -> Answer {
         if let Some(value) = number_word(simple) {
             return Answer {

@@ -144,7 +144,8 @@ fn word(run: &str, tokens: &mut Vec<Token>) -> Option<()> {
     if letters.len() >= MIN_WORD_LETTERS && letters.contains(|c: char| c.is_ascii_lowercase()) {
         return None;
     }
-    if is_short_word(letters) {
+    // Behind a number there is a product: `2abd`.
+    if is_short_word(letters) && !matches!(tokens.last(), Some(Token::Number(_))) {
         return None;
     }
     let is_capital = |c: char| c.is_ascii_uppercase();
@@ -162,14 +163,16 @@ fn word(run: &str, tokens: &mut Vec<Token>) -> Option<()> {
     Some(())
 }
 
-/// Whether three small letters are a word, such as `cat`, and no product, such as `xyz`, `abc`, `pqr`.
+/// Whether two or three small letters are a word, such as `no` or `cat`, and no product, such as `xyz`,
+/// `abc`, `pqr`.
 fn is_short_word(letters: &str) -> bool {
     let has_vowel = letters.contains(['a', 'e', 'i', 'o', 'u']);
     let is_product = letters.bytes().all(|b| b"abcxyz".contains(&b));
-    letters.len() == 3
+    let is_word = letters.len() == 3
         && letters.bytes().all(|b| b.is_ascii_lowercase())
         && has_vowel
-        && !is_product
+        && !is_product;
+    is_word || matches!(letters, "no" | "on")
 }
 
 #[cfg(test)]
