@@ -168,20 +168,16 @@ impl<'a> Reader<'a> {
             let is_open = is_product || value.formula().is_some_and(|f| f.expr().has_unknowns());
             let equation = (is_open && ops == [Op::Equal])
                 .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
-            let first = sides[usize::from(name.is_some())];
-            let is_exact = ops[..=usize::from(name.is_some()).min(ops.len() - 1)]
-                .iter()
-                .all(|op| *op == Op::Equal);
-            // `5 = 4` has no value.
-            if !is_exact || !self.contradicts(first, &value) {
-                return match name {
-                    Some(name) => Answer {
-                        name: Some(name),
-                        equation,
-                        ..value
-                    },
-                    None => value,
+            if let Some(name) = name {
+                return Answer {
+                    name: Some(name),
+                    equation,
+                    ..value
                 };
+            }
+            // `5 = 4` has no value.
+            if ops[0] != Op::Equal || !self.contradicts(sides[0], &value) {
+                return value;
             }
         }
         let relation = Relation::read(&sides, &ops, self.work);

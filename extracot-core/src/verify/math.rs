@@ -13,8 +13,9 @@ use super::{AnswerVerifier, Verdict};
 /// The project's one rule for mathematical answers; `docs/answers.md` has the table of forms.
 ///
 /// 1. Two numbers are compared exactly, see [`Number::matches`](super::Number::matches): `0.5` is
-///    `1/2`, `0.333` is not `1/3`, units are ignored, and percent is lenient (`25%` is `0.25` and
-///    `25`). A decimal of six digits or more may be the other number rounded.
+///    `1/2`, `0.333` is not `1/3`, units count only where both have a known one, and percent is
+///    lenient (`25%` is `0.25` and `25`). A decimal of six digits or more, five of them significant, may
+///    be the other number rounded.
 /// 2. Expressions are compared by exact algebra where that decides, else by their values at several
 ///    fixed points.
 /// 3. Lists without brackets and sets are compared part by part in any order, tuples in order and with
