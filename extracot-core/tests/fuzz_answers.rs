@@ -291,6 +291,21 @@ fn deep_and_long_input_ends_in_a_verdict() {
     }
     eprintln!("worst {:?}: {}", worst.0, worst.1);
     assert!(worst.0 < SLACK, "{worst:?}");
+    for piece in ["answer:#", "answer:\\[ ", "\\( ", "$a$ ", "a \\( $ "] {
+        let text = piece.repeat(200_000 / piece.len());
+        let duration = judge(&text, "5");
+        assert!(
+            duration < Duration::from_millis(100),
+            "{piece}: {duration:?}"
+        );
+        let timed = || {
+            let start = Instant::now();
+            MathVerifier.verify(&text, "5");
+            start.elapsed()
+        };
+        let least = (0..5).map(|_| timed()).min().unwrap();
+        assert!(least < Duration::from_millis(100), "{piece}: {least:?}");
+    }
     let long = "9".repeat(100_000);
     assert_eq!(MathVerifier.verify_answer(&long, "9"), Verdict::Incorrect);
     assert_eq!(

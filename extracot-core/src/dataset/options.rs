@@ -1,8 +1,10 @@
 //! Multiple-choice questions: options in the question, a letter as gold answer.
 
+use std::borrow::Cow;
+
 use super::convert::of_question;
 use super::row::Row;
-use crate::verify::normalize_answer;
+use crate::verify::{MathVerifier, normalize_answer};
 use crate::{AnswerVerifier, CoreError, Problem, Verdict};
 
 const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
@@ -14,15 +16,22 @@ pub fn option_text(problem: &Problem) -> Option<&str> {
 }
 
 /// What counts as the gold answer: the gold answer itself and, of a multiple-choice question, the
-/// content of the right option, unless that could be taken for a letter or is another option too.
+/// content of the right option, unless that could be taken for a letter or the verifier calls it equal to another option.
 pub fn accepted_answers(problem: &Problem) -> Vec<&str> {
     let mut accepted = vec![problem.answer.as_str()];
     if let Some(content) = option_text(problem) {
         let key = normalize_answer(content);
+        let gold = in_order(content);
         let n_same = problem
             .options
             .iter()
-            .filter(|option| normalize_answer(option) == key)
+            .filter(|option| {
+                normalize_answer(option) == key
+                    || MathVerifier.verify_answer(option, &gold).is_correct()
+                    || MathVerifier
+                        .verify_answer(content, &in_order(option))
+                        .is_correct()
+            })
             .count();
         let is_letter = LETTERS.iter().any(|it| it.eq_ignore_ascii_case(&key));
         if n_same == 1 && !is_letter && !key.is_empty() {
@@ -32,13 +41,22 @@ pub fn accepted_answers(problem: &Problem) -> Vec<&str> {
     accepted
 }
 
+/// The content of an option as a gold answer: words in a row, such as `True, False`, have an order.
+fn in_order(content: &str) -> Cow<'_, str> {
+    let is_word = |c: char| c.is_alphabetic() || c.is_whitespace() || "-',.".contains(c);
+    let list = content.trim().trim_end_matches(['.', ',', ' ']);
+    match list.contains(',') && list.chars().all(is_word) {
+        true => Cow::Owned(format!("({list})")),
+        false => Cow::Borrowed(content),
+    }
+}
+
 /// Judges against every accepted answer: right if one of them says so, else what the gold answer
 /// itself says.
 pub fn verify_problem(verifier: &dyn AnswerVerifier, visible: &str, problem: &Problem) -> Verdict {
-    let mut verdicts = accepted_answers(problem)
-        .into_iter()
-        .map(|gold| verifier.verify(visible, gold));
-    let first = verdicts.next().unwrap_or(Verdict::NoAnswer);
+    let first = verifier.verify(visible, &problem.answer);
+    let contents = accepted_answers(problem).into_iter().skip(1);
+    let mut verdicts = contents.map(|content| verifier.verify(visible, &in_order(content)));
     if first.is_correct() || verdicts.any(|verdict| verdict.is_correct()) {
         Verdict::Correct
     } else {
@@ -84,4 +102,39 @@ fn place_of(answer: &str, options: &[String]) -> Option<usize> {
     let content = || options.iter().position(|option| option.trim() == answer);
     let place = letter.or_else(index).or_else(content)?;
     (place < options.len()).then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(options: &[&str], answer: &str) -> Problem {
+        Problem {
+            answer: answer.to_owned(),
+            options: options.iter().map(|it| (*it).to_owned()).collect(),
+            ..of_question("Which?".to_owned())
+        }
+    }
+
+    fn verdict(answer: &str, problem: &Problem) -> Verdict {
+        verify_problem(&MathVerifier, &format!(r"\boxed{{{answer}}}"), problem)
+    }
+
+    #[test]
+    fn words_of_an_option_keep_their_order() {
+        let options = ["True, True", "False, False", "True, False", "False, True"];
+        let problem = problem(&options, "C");
+        assert_eq!(verdict("True, False", &problem), Verdict::Correct);
+        assert_eq!(verdict("C", &problem), Verdict::Correct);
+        assert_eq!(verdict("False, True", &problem), Verdict::Incorrect);
+    }
+
+    #[test]
+    fn contents_that_the_verifier_calls_equal_are_not_accepted() {
+        assert_eq!(accepted_answers(&problem(&["1/2", "0.5"], "A")), ["A"]);
+        assert_eq!(
+            accepted_answers(&problem(&["1/2", "0.6"], "A")),
+            ["A", "1/2"]
+        );
+    }
 }

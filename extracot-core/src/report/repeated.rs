@@ -20,8 +20,9 @@ pub struct RepeatedSamples {
     /// ([`pass_at_k`]), mean over problems, with its 95 % interval.
     pub pass_at_k: BTreeMap<usize, Interval>,
     /// Share of problems whose most frequent answer is right ([`maj_at_k`] over `n_each` samples),
-    /// with its 95 % Wilson interval. Answers are one if the verifier calls them equal. `None` if a
-    /// record does not say which answer it judged.
+    /// with its 95 % Wilson interval. Answers are one if the verifier calls them equal. A sample without
+    /// an answer, or undecided and without one, is no vote. `None` if a wrong record does not say which
+    /// answer it judged.
     pub maj_at_k: Option<Interval>,
 }
 
@@ -71,14 +72,14 @@ enum Vote<'a> {
     Wrong(&'a str),
 }
 
-/// Whether the most frequent answer to one problem is right; `None` if an answer is not recorded.
+/// Whether the most frequent answer to one problem is right; `None` if a wrong answer is not recorded.
 fn majority_is_right(records: &[&EvalRecord]) -> Option<bool> {
     let mut wrong: Vec<&str> = Vec::new();
     let mut votes = Vec::with_capacity(records.len());
     for record in records {
         let vote = match (&record.verdict, &record.extracted) {
             (Verdict::Correct, _) => Some(Vote::Right),
-            (Verdict::NoAnswer, _) => None,
+            (Verdict::NoAnswer, _) | (Verdict::Undecided(_), None) => None,
             (_, None) => return None,
             (_, Some(answer)) => {
                 let is_same = |known: &&&str| {
@@ -145,6 +146,13 @@ mod tests {
     fn a_majority_needs_the_answers() {
         let wrong = |idx| sample("p", idx, Verdict::Incorrect, 10);
         assert_eq!(repeated(&[wrong(0), wrong(1)]).maj_at_k, None);
+    }
+
+    #[test]
+    fn an_undecided_sample_without_an_answer_is_no_vote() {
+        let undecided = sample("p", 0, Verdict::Undecided("why".to_owned()), 10);
+        let records = [undecided, answer("p", 1, "5", "5")];
+        assert_eq!(repeated(&records).maj_at_k.unwrap().estimate, 1.0);
     }
 
     #[test]

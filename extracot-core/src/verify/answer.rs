@@ -2,13 +2,15 @@
 
 mod leaf;
 mod name;
+mod set;
 
 use super::canonical::canonical_text;
 use super::expr::{Formula, Work, parse};
 use super::normalize::DEGREE;
-use super::number::{MAX_NUMBER_BYTES, Number, read_number};
+use super::number::{MAX_NUMBER_BYTES, Number, read_number_and_unit};
 use super::relation::Relation;
 use super::scan::{Mark, MarkKind, Op, cut, marks, separators};
+use super::text::number_word;
 
 /// Longer answers are compared as text only, longer gold answers not at all.
 pub(super) const MAX_BYTES: usize = MAX_NUMBER_BYTES;
@@ -25,6 +27,8 @@ pub(super) struct Answer {
     pub(super) number: Option<Number>,
     /// Digits behind the point, if it is written as a decimal.
     pub(super) n_decimals: Option<usize>,
+    /// The unit behind the value, if it is one that is known.
+    pub(super) unit: Option<String>,
     /// Digits of a number that is written with a base, and the base.
     pub(super) based: Option<(String, String)>,
     /// The relation that an assignment of an expression is, as in `y = 2x + 1`.
@@ -45,8 +49,10 @@ pub(super) enum Kind {
     Set(Vec<Answer>),
     /// `(a, b)`, `[a, b)`: order and brackets count.
     Tuple(char, char, Vec<Answer>),
-    /// Parts joined by `\cup`.
+    /// Parts joined by `\cup`, or inequalities in one variable joined by `or`.
     Union(Vec<Answer>),
+    /// Inequalities in one variable that hold at once.
+    Both(Vec<Answer>),
     /// A set without another.
     Without(Box<Answer>, Box<Answer>),
     /// An equation or an inequality.
@@ -92,7 +98,7 @@ impl<'a> Reader<'a> {
                     .into_iter()
                     .next()
                     .unwrap_or_else(|| Answer::of(simple, Kind::Text)),
-                _ => Answer::of(simple, Kind::List(flat(parts))),
+                _ => self.list(simple, flat(parts), &separators),
             };
         }
         let of_kind = |test: &dyn Fn(MarkKind) -> bool| -> Vec<Mark> {
@@ -131,11 +137,12 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self, simple: &str) -> Option<Answer> {
-        let number = read_number(simple)?;
+        let (number, unit) = read_number_and_unit(simple)?;
         let formula = Formula::number(number.value().clone());
         let mut answer = Answer::of(simple, Kind::Formula(Box::new(formula)));
         answer.n_decimals = leaf::n_decimals(simple);
         answer.number = Some(number);
+        answer.unit = unit;
         Some(answer)
     }
 
@@ -161,14 +168,17 @@ impl<'a> Reader<'a> {
             let is_open = is_product || value.formula().is_some_and(|f| f.expr().has_unknowns());
             let equation = (is_open && ops == [Op::Equal])
                 .then(|| Box::new(Relation::read(&sides, &ops, self.work)));
-            return match name {
-                Some(name) => Answer {
+            if let Some(name) = name {
+                return Answer {
                     name: Some(name),
                     equation,
                     ..value
-                },
-                None => value,
-            };
+                };
+            }
+            // `5 = 4` has no value.
+            if ops[0] != Op::Equal || !self.contradicts(sides[0], &value) {
+                return value;
+            }
         }
         let relation = Relation::read(&sides, &ops, self.work);
         let name = relation.variable();
@@ -184,16 +194,15 @@ impl<'a> Reader<'a> {
         let inner_marks = marks(inner)?;
         let separators = separators(inner, &inner_marks);
         if simple.starts_with(r"\{") {
-            let such_that = inner_marks
-                .iter()
-                .find(|mark| mark.kind == MarkKind::SuchThat);
-            if let Some(mark) = such_that
-                && separators.is_empty()
-            {
-                return Some(self.read(&inner[mark.end..]));
+            if let Some(mark) = set::such_that(inner, &inner_marks, &separators) {
+                return Some(self.set_builder(&inner[..mark.start], &inner[mark.end..]));
             }
             let parts = self.read_all(cut(inner, &separators));
             return Some(Answer::of(simple, Kind::Set(flat(parts))));
+        }
+        let is_word = inner.chars().count() > 1 && inner.chars().all(char::is_alphabetic);
+        if simple.starts_with(r"\text") && is_word && number_word(inner).is_none() {
+            return Some(Answer::of(simple, Kind::Text));
         }
         if separators.is_empty() {
             // Brackets that only group; a formula keeps them.
@@ -226,6 +235,7 @@ impl Answer {
             name: None,
             number: None,
             n_decimals: None,
+            unit: None,
             based: None,
             equation: None,
             kind,
@@ -248,10 +258,12 @@ impl Answer {
         }
     }
 
-    /// How many answers a list or a set holds; 1 for anything else.
+    /// How many answers a list, a set or a union holds; 1 for anything else.
     pub(super) fn n_parts(&self) -> usize {
         match &self.kind {
-            Kind::List(parts) | Kind::Set(parts) => parts.len(),
+            Kind::List(parts) | Kind::Set(parts) | Kind::Union(parts) | Kind::Both(parts) => {
+                parts.len()
+            }
             _ => 1,
         }
     }

@@ -1,5 +1,7 @@
 //! Equality of two answers that were read.
 
+use std::collections::BTreeSet;
+
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Pow, Signed};
@@ -12,6 +14,8 @@ use super::text::words_equal;
 
 /// A decimal of fewer digits is meant exactly.
 const MIN_ROUNDED_DECIMALS: usize = 6;
+/// A decimal of fewer significant digits tells too little: `0.000001` is no rounded 1/1500000.
+const MIN_ROUNDED_DIGITS: u32 = 5;
 /// Longer collections are compared as text only: each part is compared with each.
 const MAX_PARTS: usize = 120;
 
@@ -52,6 +56,11 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
     if answer.text == gold.text {
         return Outcome::Equal(Method::Text);
     }
+    if let (Some(a), Some(b)) = (&answer.unit, &gold.unit)
+        && a != b
+    {
+        return Outcome::Different(Method::Kinds);
+    }
     if let (Some(a), Some(b)) = (&answer.number, &gold.number) {
         if a.matches(b) {
             return Outcome::Equal(Method::ExactNumber);
@@ -77,6 +86,7 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         }
     }
     match (&answer.kind, &gold.kind) {
+        (Kind::Both(a), Kind::Both(b)) => Outcome::of(unordered(a, b, work), Method::Unordered),
         // A set of one for its element.
         (Kind::Set(parts), other) | (other, Kind::Set(parts))
             if parts.len() == 1 && !matches!(other, Kind::Set(_) | Kind::List(_)) =>
@@ -90,6 +100,12 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
             if b.len() > MAX_PARTS && a.len() >= b.len() =>
         {
             Outcome::Unknown
+        }
+        // The names of the gold parts have an order.
+        (Kind::List(a), Kind::List(b))
+            if a.iter().all(|part| part.name.is_none()) && are_named_apart(b) =>
+        {
+            Outcome::of(ordered(a, b, work), Method::Ordered)
         }
         (Kind::List(a) | Kind::Set(a), Kind::List(b) | Kind::Set(b)) => {
             Outcome::of(unordered(a, b, work), Method::Unordered)
@@ -147,6 +163,16 @@ pub(super) fn compare(answer: &Answer, gold: &Answer, work: &mut Work) -> Outcom
         }
         _ => Outcome::Different(Method::Kinds),
     }
+}
+
+/// Whether the parts are values of different variables; `x_1` and `x_2` are two values of one.
+fn are_named_apart(parts: &[Answer]) -> bool {
+    let stem = |part: &Answer| -> Option<String> {
+        let name = part.name.as_deref().filter(|_| part.relation().is_none())?;
+        Some(name.split('_').next().unwrap_or(name).to_owned())
+    };
+    let stems: Option<BTreeSet<String>> = parts.iter().map(stem).collect();
+    stems.is_some_and(|stems| stems.len() == parts.len())
 }
 
 fn is_angled(open: char) -> bool {
@@ -212,7 +238,8 @@ fn rounds(decimal: &Answer, value: &BigRational) -> bool {
         return false;
     }
     let step = BigRational::new(BigInt::from(1), Pow::pow(BigInt::from(10), n_decimals));
-    (number.value() - value).abs() < step
+    let least = &step * BigInt::from(10_u32.pow(MIN_ROUNDED_DIGITS - 1));
+    number.value().abs() >= least && (number.value() - value).abs() < step
 }
 
 /// [`rounds`] for a value that is known as a float only: the float's own error counts for nothing.

@@ -42,6 +42,11 @@ impl<'a> End<'a> {
         if self.value.is_infinite() || other.value.is_infinite() {
             return self.value == other.value;
         }
+        // Far apart: no algebra is needed.
+        let scale = 1.0 + self.value.abs() + other.value.abs();
+        if (self.value - other.value).abs() > 1e-6 * scale {
+            return false;
+        }
         match (self.formula, other.formula) {
             (Some(a), Some(b)) => formulas_equal(a, b, work).is_equal(),
             _ => false,
@@ -65,7 +70,7 @@ impl<'a> Interval<'a> {
 /// Whether an answer can be nothing but a set of real numbers; a pair in brackets can be a point.
 pub(super) fn is_set_of_reals(answer: &Answer) -> bool {
     match &answer.kind {
-        Kind::Union(_) | Kind::Without(..) => true,
+        Kind::Union(_) | Kind::Both(_) | Kind::Without(..) => true,
         Kind::Relation(relation) => relation.variable().is_some(),
         _ => answer.text == r"\mathbb{R}" || answer.text == r"\mathbbR",
     }
@@ -113,6 +118,15 @@ fn raw_intervals<'a>(answer: &'a Answer, work: &mut Work) -> Option<Vec<Interval
             (is_interval && low.value < high.value).then(|| vec![Interval::new(low, high)])
         }
         Kind::Set(parts) => parts.iter().map(point).collect(),
+        Kind::Both(parts) => intersection(parts, work),
+        // Whether inequalities in a list hold at once is not known.
+        Kind::List(parts)
+            if parts
+                .iter()
+                .any(|part| matches!(part.kind, Kind::Relation(_))) =>
+        {
+            None
+        }
         Kind::Union(parts) | Kind::List(parts) => {
             let mut all = Vec::new();
             for part in parts {
@@ -134,7 +148,41 @@ fn raw_intervals<'a>(answer: &'a Answer, work: &mut Work) -> Option<Vec<Interval
     }
 }
 
-/// `None` if what is taken out is not a point inside one of the intervals.
+/// Where all parts hold; `None` if that is nowhere or not known.
+pub(super) fn intersection<'a>(parts: &'a [Answer], work: &mut Work) -> Option<Vec<Interval<'a>>> {
+    let mut common = vec![Interval::new(End::minus_infinity(), End::infinity())];
+    for part in parts {
+        let others = raw_intervals(part, work)?;
+        let mut next = Vec::new();
+        for a in &common {
+            for b in &others {
+                next.extend(overlap(a, b, work));
+            }
+        }
+        common = next;
+    }
+    (!common.is_empty()).then_some(common)
+}
+
+fn overlap<'a>(a: &Interval<'a>, b: &Interval<'a>, work: &mut Work) -> Option<Interval<'a>> {
+    let mut inner = |a: End<'a>, b: End<'a>, takes_first: bool| match a.is_at(&b, work) {
+        true => End {
+            is_closed: a.is_closed && b.is_closed,
+            ..a
+        },
+        false if takes_first => a,
+        false => b,
+    };
+    let low = inner(a.low, b.low, a.low.value > b.low.value);
+    let high = inner(a.high, b.high, a.high.value < b.high.value);
+    let is_kept = match low.is_at(&high, work) {
+        true => low.is_closed && high.is_closed,
+        false => low.value < high.value,
+    };
+    is_kept.then(|| Interval::new(low, high))
+}
+
+/// `None` if what is taken out is not a point.
 fn without_point<'a>(
     parts: Vec<Interval<'a>>,
     hole: Interval<'a>,
@@ -149,7 +197,16 @@ fn without_point<'a>(
     };
     let mut left = Vec::with_capacity(parts.len() + 1);
     for part in parts {
-        if part.low.value < open.value && open.value < part.high.value {
+        let is_at_low = part.low.is_at(&open, work);
+        let is_at_high = part.high.is_at(&open, work);
+        if is_at_low && is_at_high {
+            continue;
+        }
+        if is_at_low {
+            left.push(Interval::new(open, part.high));
+        } else if is_at_high {
+            left.push(Interval::new(part.low, open));
+        } else if part.low.value < open.value && open.value < part.high.value {
             left.push(Interval::new(part.low, open));
             left.push(Interval::new(open, part.high));
         } else {

@@ -13,8 +13,9 @@ use super::{AnswerVerifier, Verdict};
 /// The project's one rule for mathematical answers; `docs/answers.md` has the table of forms.
 ///
 /// 1. Two numbers are compared exactly, see [`Number::matches`](super::Number::matches): `0.5` is
-///    `1/2`, `0.333` is not `1/3`, units are ignored, and percent is lenient (`25%` is `0.25` and
-///    `25`). A decimal of six digits or more may be the other number rounded.
+///    `1/2`, `0.333` is not `1/3`, units count only where both have a known one, and percent is
+///    lenient (`25%` is `0.25` and `25`). A decimal of six digits or more, five of them significant, may
+///    be the other number rounded.
 /// 2. Expressions are compared by exact algebra where that decides, else by their values at several
 ///    fixed points.
 /// 3. Lists without brackets and sets are compared part by part in any order, tuples in order and with
@@ -189,6 +190,9 @@ impl Judge {
                 return judgement(Verdict::Correct, how);
             }
         }
+        if let Some(how) = self.product_method(&simple, &read) {
+            return judgement(Verdict::Correct, how);
+        }
         if let Some(how) = self.text_method(&simple, &read) {
             return judgement(Verdict::Correct, how);
         }
@@ -198,6 +202,29 @@ impl Judge {
                 Verdict::Undecided("the gold answer is beyond what can be computed".to_owned()),
                 Method::None,
             ),
+        }
+    }
+
+    /// How the two are equal if `h(a+b)`, which only one of them has, is a product.
+    fn product_method(&mut self, simple: &str, read: &Answer) -> Option<Method> {
+        if read.formula().is_none() || self.gold.formula().is_none() {
+            return None;
+        }
+        let mut reader = Reader::new(&mut self.work);
+        let outcome = match (as_products(simple), as_products(&self.simple)) {
+            (Some(answer), None) => {
+                let answer = reader.read(&answer);
+                compare(&answer, &self.gold, &mut self.work)
+            }
+            (None, Some(gold)) => {
+                let gold = reader.read(&gold);
+                compare(read, &gold, &mut self.work)
+            }
+            _ => return None,
+        };
+        match outcome {
+            Outcome::Equal(how) => Some(how),
+            _ => None,
         }
     }
 
@@ -251,6 +278,27 @@ fn opened_box(gold: &str) -> Option<&str> {
         .strip_prefix("boxed{")
         .map(|inner| inner.trim_end_matches(['$', '\\']).trim())
         .filter(|inner| !inner.is_empty())
+}
+
+/// A text with `f(`, `g(`, `h(` written as products; `None` if there are none.
+fn as_products(simple: &str) -> Option<String> {
+    let mut out = String::with_capacity(simple.len());
+    let mut is_changed = false;
+    let mut run_start = 0;
+    for (at, c) in simple.char_indices() {
+        if !c.is_alphabetic() {
+            let run = &simple[run_start..at];
+            let is_product =
+                c == '(' && (1..=2).contains(&run.len()) && run.ends_with(['f', 'g', 'h']);
+            if is_product && !simple[..run_start].ends_with('\\') {
+                out.push_str(r"\times ");
+                is_changed = true;
+            }
+            run_start = at + c.len_utf8();
+        }
+        out.push(c);
+    }
+    is_changed.then_some(out)
 }
 
 /// A gold answer such as `1,2` is rather a list of two digits.

@@ -5,7 +5,7 @@ use num_rational::BigRational;
 use num_traits::{One, Pow, Signed, Zero};
 
 use super::normalize::simplify;
-use super::unit::{Suffix, ordinal_mark};
+use super::unit::{Suffix, known_unit, ordinal_mark};
 
 /// A number with more digits is not read.
 const MAX_DIGITS: usize = 1000;
@@ -59,7 +59,7 @@ fn same(a: &BigRational, b: &BigRational) -> bool {
 ///
 /// Reads integers, decimals, `a/b`, `\frac{a}{b}` and its variants, mixed numbers, `1.5e3`,
 /// `1.5 \times 10^{3}`, percentages, thousands separators (`1,000`, `1 000`), a currency sign in
-/// front, scale words (`5 million`) and units behind. Units are dropped, not converted: `5 m`
+/// front, scale words (`5 million`, `5 dozen`) and units behind. Units are dropped, not converted: `5 m`
 /// within `\text`, `5 apples` and `5` are one number, `1 km` and `1000 meters` are two.
 ///
 /// Bounds: 1000 digits per literal, exponents up to 1000, 4096 bytes.
@@ -77,6 +77,11 @@ pub fn parse_number(text: &str) -> Option<Number> {
 
 /// [`parse_number`] on simplified text.
 pub(super) fn read_number(simple: &str) -> Option<Number> {
+    read_number_and_unit(simple).map(|(number, _)| number)
+}
+
+/// [`read_number`] and the unit behind it, if it is one that is known.
+pub(super) fn read_number_and_unit(simple: &str) -> Option<(Number, Option<String>)> {
     if simple.len() > MAX_NUMBER_BYTES {
         return None;
     }
@@ -97,16 +102,20 @@ pub(super) fn read_number(simple: &str) -> Option<Number> {
     let mut value = cursor.magnitude()?;
     let suffix = Suffix::read(cursor.rest)?;
     value *= power_of_ten(i32::try_from(suffix.scale).ok()?);
+    if suffix.is_dozen {
+        value *= BigInt::from(12);
+    }
     if suffix.is_percent {
         value /= BigInt::from(100);
     }
     if sign == Some('-') {
         value = -value;
     }
-    Some(Number {
+    let number = Number {
         value,
         is_percent: suffix.is_percent,
-    })
+    };
+    Some((number, known_unit(cursor.rest)))
 }
 
 fn power_of_ten(exponent: i32) -> BigRational {

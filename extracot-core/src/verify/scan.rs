@@ -20,8 +20,8 @@ pub(super) enum Op {
 pub(super) enum MarkKind {
     Comma,
     Semicolon,
-    /// `and`, `or`.
     And,
+    Or,
     Relation(Op),
     Cup,
     Setminus,
@@ -89,7 +89,7 @@ pub(super) fn marks(simple: &str) -> Option<Vec<Mark>> {
                 // `1orW(x)`
                 if kind.is_none() && is_glued && run.starts_with("or") && run.len() == 3 {
                     width = 2;
-                    kind = Some(MarkKind::And);
+                    kind = Some(MarkKind::Or);
                 }
             }
             _ => {}
@@ -129,7 +129,11 @@ fn text_group(rest: &str) -> Option<&str> {
 }
 
 fn conjunction(word: &str) -> Option<MarkKind> {
-    matches!(word, "and" | "or" | "AND" | "OR").then_some(MarkKind::And)
+    match word {
+        "and" | "AND" => Some(MarkKind::And),
+        "or" | "OR" => Some(MarkKind::Or),
+        _ => None,
+    }
 }
 
 fn command_kind(name: &str) -> Option<MarkKind> {
@@ -172,11 +176,11 @@ pub(super) fn separators(text: &str, marks: &[Mark]) -> Vec<Mark> {
     if !semicolons.is_empty() {
         return semicolons;
     }
-    let mut found = of(&[MarkKind::Comma, MarkKind::And]);
+    let mut found = of(&[MarkKind::Comma, MarkKind::And, MarkKind::Or]);
     let bytes = text.as_bytes();
     let is_spaced = found
         .iter()
-        .any(|mark| mark.kind == MarkKind::And || bytes.get(mark.end) == Some(&b' '));
+        .any(|mark| mark.kind != MarkKind::Comma || bytes.get(mark.end) == Some(&b' '));
     if is_spaced {
         found.retain(|mark| {
             let n_digits = bytes[mark.end..]

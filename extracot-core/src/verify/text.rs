@@ -2,8 +2,7 @@
 
 /// Whether two texts that are compared as words say the same. Both are simplified.
 pub(super) fn words_equal(a: &str, b: &str) -> bool {
-    let (folded_a, folded_b) = (folded(a), folded(b));
-    folded_a.chars().count() > 1 && folded_a == folded_b
+    matches!((folded(a), folded(b)), (Some(a), Some(b)) if a == b)
 }
 
 /// Whether two simplified texts name the same day.
@@ -11,21 +10,46 @@ pub(super) fn dates_equal(a: &str, b: &str) -> bool {
     matches!((date(a), date(b)), (Some(a), Some(b)) if a == b)
 }
 
-/// Letters and digits in lower case, without articles.
-fn folded(simple: &str) -> String {
-    let plain = simple.replace(r"\text", " ");
-    let words = plain
-        .split(|c: char| c.is_whitespace() || "{},;\"'".contains(c))
-        .filter(|word| !matches!(word.to_lowercase().as_str(), "" | "the" | "a" | "an"));
-    let mut all = String::new();
-    for word in words {
-        all.extend(
-            word.chars()
-                .filter(|c| *c != '.')
-                .flat_map(char::to_lowercase),
-        );
+/// Letters and digits in lower case, without articles; `None` if the text is not made of words, so that
+/// braces, points or the case of its letters could matter.
+fn folded(simple: &str) -> Option<String> {
+    let n_open = simple.bytes().filter(|byte| *byte == b'{').count();
+    if n_open != simple.matches(r"\text{").count() {
+        return None;
     }
-    all
+    let plain = simple.replace(r"\text{", " ").replace('}', " ");
+    let chars: Vec<char> = plain.chars().collect();
+    let is_between = |at: usize, test: fn(&char) -> bool| {
+        let before = chars[..at].last().is_some_and(test);
+        (before, chars.get(at + 1).is_some_and(test))
+    };
+    let is_math = chars.iter().enumerate().any(|(at, c)| match c {
+        '.' => is_between(at, char::is_ascii_digit) != (false, false),
+        ':' => is_between(at, |c| c.is_alphabetic()) == (true, true),
+        _ => r"\^_=<>+*/|&{".contains(*c),
+    });
+    let plain = plain.replace('.', "").to_lowercase();
+    let has_word = plain
+        .split(|c: char| !c.is_alphabetic())
+        .any(|run| run.chars().count() > 1);
+    if is_math || !has_word {
+        return None;
+    }
+    let words = plain.split(|c: char| c.is_whitespace() || ",;\"'".contains(c));
+    let mut words = words.filter(|word| !word.is_empty()).peekable();
+    let mut all = String::new();
+    while let Some(word) = words.next() {
+        // The last word is no article: `vitamin A`.
+        if words.peek().is_some() && matches!(word, "the" | "a" | "an") {
+            continue;
+        }
+        let is_digit = |c: char| c.is_ascii_digit();
+        if all.ends_with(is_digit) && word.starts_with(is_digit) {
+            all.push(' ');
+        }
+        all.push_str(word);
+    }
+    Some(all)
 }
 
 /// The letter of an option: `B`, `(B)`, `B.`, `(B) 12`, `Option B`.
@@ -124,6 +148,10 @@ mod tests {
         assert!(words_equal("the red ball", "Red ball"));
         assert!(!words_equal("East", "West"));
         assert!(!words_equal("A", "a"));
+        assert!(!words_equal("a:b", "A:B"));
+        assert!(!words_equal("ratio 1:2.5", "ratio 1:25"));
+        assert!(!words_equal("vitamin A", "vitamin"));
+        assert!(!words_equal("rooms 1, 2", "rooms 12"));
     }
 
     #[test]

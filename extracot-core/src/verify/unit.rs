@@ -1,5 +1,9 @@
 //! What may follow a number without changing which number it is: percent signs, scale words, units.
 
+mod known;
+
+pub(super) use known::known_unit;
+
 use super::normalize::DEGREE;
 
 /// What the text after a number says about it.
@@ -9,6 +13,8 @@ pub(super) struct Suffix {
     pub(super) is_percent: bool,
     /// Power of ten of a scale word such as `million`; 0 without one.
     pub(super) scale: u32,
+    /// `dozen` follows.
+    pub(super) is_dozen: bool,
     n_words: usize,
     has_currency: bool,
 }
@@ -154,6 +160,10 @@ impl Suffix {
         if PERCENT.contains(&lower) && self.n_words == 0 && !self.is_percent {
             self.is_percent = true;
             return Some(());
+        }
+        if matches!(lower, "dozen" | "dozens") {
+            self.is_dozen = true;
+            return (self.n_words == 0 && !self.is_percent).then(|| self.count_word())?;
         }
         let scale = match lower {
             "hundred" => 2,

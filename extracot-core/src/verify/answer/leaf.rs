@@ -1,14 +1,35 @@
 //! Answers without parts: formulas with their units, words.
 
 use super::{Answer, Kind, Reader};
-use crate::verify::expr::{Formula, parse};
+use crate::verify::expr::{Expr, Formula, formulas_equal, parse};
 use crate::verify::text::number_word;
-use crate::verify::unit::Suffix;
+use crate::verify::unit::{Suffix, known_unit};
 
 /// More places where a unit may begin are not tried.
 const MAX_UNIT_STARTS: usize = 12;
 
 impl Reader<'_> {
+    /// Whether a text is another number than an answer; a decimal may be the number rounded.
+    pub(super) fn contradicts(&mut self, text: &str, value: &Answer) -> bool {
+        let is_number = |formula: &Formula| !formula.expr().has_unknowns();
+        let number = parse(text).and_then(|expr| Formula::new(expr, self.work));
+        let (Some(number), Some(formula)) = (number.filter(is_number), value.formula()) else {
+            return false;
+        };
+        if !is_number(formula) || formulas_equal(&number, formula, self.work).is_equal() {
+            return false;
+        }
+        let step = value
+            .n_decimals
+            .and_then(|n| i32::try_from(n).ok())
+            .map(|n| 10_f64.powi(-n));
+        let is_rounded = match (number.real(), formula.real(), step) {
+            (Some(a), Some(b), Some(step)) => (a - b).abs() < step,
+            _ => false,
+        };
+        !is_rounded
+    }
+
     pub(super) fn leaf(&mut self, simple: &str) -> Answer {
         if let Some(value) = number_word(simple) {
             return Answer {
@@ -19,20 +40,24 @@ impl Reader<'_> {
         if simple == r"\varnothing" {
             return Answer::of(simple, Kind::Set(Vec::new()));
         }
-        let formula = parse(simple)
-            .or_else(|| without_currency_and_unit(simple))
-            .and_then(|expr| Formula::new(expr, self.work));
+        let (expr, unit) = match parse(simple) {
+            Some(expr) => (Some(expr), None),
+            None => without_currency_and_unit(simple).unzip(),
+        };
+        let formula = expr.and_then(|expr| Formula::new(expr, self.work));
         let kind = match formula {
             Some(formula) => Kind::Formula(Box::new(formula)),
             None => Kind::Text,
         };
         let mut answer = Answer::of(simple, kind);
         answer.based = based(&answer.text);
+        answer.unit = unit.flatten();
         answer
     }
 }
 
-fn without_currency_and_unit(simple: &str) -> Option<crate::verify::expr::Expr> {
+/// The formula and the unit, if it is one that is known.
+fn without_currency_and_unit(simple: &str) -> Option<(Expr, Option<String>)> {
     let simple = simple.trim_start_matches(['\u{20ac}', '\u{a3}', '\u{a5}', ' ']);
     let bytes = simple.as_bytes();
     let is_start = |at: &usize| {
@@ -50,10 +75,11 @@ fn without_currency_and_unit(simple: &str) -> Option<crate::verify::expr::Expr> 
             // `no solution` has no unit.
             let is_value = value.contains(|c: char| c.is_ascii_digit() || c == '\\')
                 || value.chars().count() == 1;
-            let is_unit = !suffix.is_percent && suffix.scale == 0;
-            (is_value && is_unit).then(|| parse(value))?
+            let is_unit = !suffix.is_percent && suffix.scale == 0 && !suffix.is_dozen;
+            let expr = (is_value && is_unit).then(|| parse(value))??;
+            Some((expr, known_unit(&simple[at..])))
         })
-        .or_else(|| parse(simple))
+        .or_else(|| parse(simple).map(|expr| (expr, None)))
 }
 
 /// How many digits follow the point of a plain decimal.
@@ -103,7 +129,8 @@ mod tests {
             r"12\pi inches per second",
             "\u{20ac} 12\\pi",
         ] {
-            assert_eq!(without_currency_and_unit(text), parse(r"12\pi"), "{text}");
+            let expr = without_currency_and_unit(text).map(|(expr, _)| expr);
+            assert_eq!(expr, parse(r"12\pi"), "{text}");
         }
         assert_eq!(without_currency_and_unit("no solution"), None);
         assert_eq!(without_currency_and_unit(r"12\pi more or less"), None);

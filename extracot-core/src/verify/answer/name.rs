@@ -1,5 +1,7 @@
 //! What stands left of the value in `x = 5`, and which side of a chain is the value.
 
+use std::borrow::Cow;
+
 use crate::verify::canonical::canonical_text;
 use crate::verify::expr::parse;
 use crate::verify::scan::{Op, marks};
@@ -56,7 +58,17 @@ pub(super) fn name(left: &str) -> Option<String> {
         && marks(left).is_some()
         && !matches!(left, "e" | "i" | r"\pi")
         && !left.contains(r"\sqrt");
-    is_name.then(|| head(&canonical_text(left)))
+    is_name.then(|| head(&canonical_text(&segment(left))))
+}
+
+/// The points of a segment in one order: `BA` is `AB`.
+fn segment(left: &str) -> Cow<'_, str> {
+    match left.as_bytes() {
+        [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() && a > b => {
+            Cow::Owned([char::from(*b), char::from(*a)].iter().collect())
+        }
+        _ => Cow::Borrowed(left),
+    }
 }
 
 /// Whether a digit stands where it is a factor: not in a subscript, and not an argument.
@@ -75,11 +87,12 @@ fn has_free_digit(left: &str) -> bool {
 }
 
 /// The name of a function without its arguments, since their names do not matter: `f(x)` is `f`.
-/// Numbers do: `f(2)` stays.
+/// Numbers and capitals, which name an event or a point, do: `f(2)` and `P(A)` stay.
 fn head(canonical: &str) -> String {
     match canonical.split_once('(') {
         Some((function, arguments))
-            if !function.is_empty() && !arguments.contains(|c: char| c.is_ascii_digit()) =>
+            if !function.is_empty()
+                && !arguments.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase()) =>
         {
             function.to_owned()
         }
@@ -125,6 +138,8 @@ mod tests {
         }
         assert_eq!(name("W(n)"), name("W(x)"));
         assert_ne!(name("f(1)"), name("f(2)"));
+        assert_ne!(name("P(A)"), name("P(B)"));
+        assert_eq!(name("BA"), name("AB"));
     }
 
     #[test]

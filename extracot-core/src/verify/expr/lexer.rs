@@ -9,6 +9,8 @@ pub(super) enum Token {
     Number(String),
     /// One letter.
     Letter(char),
+    /// Capitals that stand for one thing, such as the segment `AB`.
+    Points(String),
     /// A command without its backslash, or a plain word that names a function or a constant.
     Name(String),
     /// Any other character; `\{` and `\}` are braces.
@@ -126,8 +128,7 @@ fn command(rest: &str, tokens: &mut Vec<Token>) -> Option<(Option<Token>, usize)
         }
         // Names of points and segments: `\mathrm{AB}`.
         points if points.bytes().all(|b| b.is_ascii_uppercase()) && points.len() <= 4 => {
-            tokens.extend(points.chars().map(Token::Letter));
-            None
+            Some(Token::Points(points.to_owned()))
         }
         _ => return None,
     };
@@ -143,9 +144,35 @@ fn word(run: &str, tokens: &mut Vec<Token>) -> Option<()> {
     if letters.len() >= MIN_WORD_LETTERS && letters.contains(|c: char| c.is_ascii_lowercase()) {
         return None;
     }
-    tokens.extend(letters.chars().map(Token::Letter));
+    // Behind a number there is a product: `2abd`.
+    if is_short_word(letters) && !matches!(tokens.last(), Some(Token::Number(_))) {
+        return None;
+    }
+    let is_capital = |c: char| c.is_ascii_uppercase();
+    let mut rest = letters;
+    while let Some(first) = rest.chars().next() {
+        let n_capitals = rest.chars().take_while(|c| is_capital(*c)).count();
+        let (token, width) = match n_capitals {
+            0 | 1 => (Token::Letter(first), 1),
+            _ => (Token::Points(rest[..n_capitals].to_owned()), n_capitals),
+        };
+        tokens.push(token);
+        rest = &rest[width..];
+    }
     tokens.extend(named.map(|at| Token::Name(run[at..].to_owned())));
     Some(())
+}
+
+/// Whether two or three small letters are a word, such as `no` or `cat`, and no product, such as `xyz`,
+/// `abc`, `pqr`.
+fn is_short_word(letters: &str) -> bool {
+    let has_vowel = letters.contains(['a', 'e', 'i', 'o', 'u']);
+    let is_product = letters.bytes().all(|b| b"abcxyz".contains(&b));
+    let is_word = letters.len() == 3
+        && letters.bytes().all(|b| b.is_ascii_lowercase())
+        && has_vowel
+        && !is_product;
+    is_word || matches!(letters, "no" | "on")
 }
 
 #[cfg(test)]

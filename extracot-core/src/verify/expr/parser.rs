@@ -155,7 +155,7 @@ impl Parser {
     /// Whether what follows is multiplied without an operator.
     fn begins_factor(&self) -> bool {
         match self.peek() {
-            Some(Token::Number(_) | Token::Letter(_)) => true,
+            Some(Token::Number(_) | Token::Letter(_) | Token::Points(_)) => true,
             Some(Token::Symbol(symbol)) => {
                 matches!(symbol, '(' | '[' | '{') || (*symbol == '|' && self.open_bars == 0)
             }
@@ -238,6 +238,12 @@ impl Parser {
         {
             let digit = raw.remove(0).to_digit(10)?;
             return Some(Expr::integer(i64::from(digit)));
+        }
+        // `A^TB` is A^T times B.
+        if let Some(Token::Points(points)) = self.tokens.get_mut(self.at)
+            && points.len() > 1
+        {
+            return Some(Expr::Variable(points.remove(0).to_string()));
         }
         self.deeper(Self::primary)
     }

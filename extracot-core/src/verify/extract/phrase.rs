@@ -1,5 +1,8 @@
 //! Answers that words announce.
 
+/// Longer displayed formulas are no answers.
+const MAX_FORMULA_BYTES: usize = 2_000;
+
 /// The value behind the last `final answer` that has one of its own.
 pub(super) fn final_answer(text: &str) -> Option<&str> {
     const WORDS: &str = "final answer";
@@ -43,22 +46,36 @@ fn line_value(value: &str) -> Option<&str> {
     // A formula of several lines.
     for (open, close) in [("$$", "$$"), (r"\[", r"\]")] {
         if let Some(inner) = value.strip_prefix(open) {
-            let inner = inner.split(close).next().unwrap_or(inner).trim();
-            return (!inner.is_empty() && inner.len() < 2_000).then_some(inner);
+            // The bound keeps many opening marks from each looking through all of the text.
+            let near = &inner[..inner.floor_char_boundary(MAX_FORMULA_BYTES)];
+            let end = near.find(close);
+            let is_open = end.is_none() && near.len() < inner.len();
+            let inner = near[..end.unwrap_or(near.len())].trim();
+            return (!inner.is_empty() && !is_open).then_some(inner);
         }
+    }
+    // A heading, told before the end of its line is looked for.
+    if unquoted_start(value).starts_with('#') {
+        return None;
     }
     let bytes = value.as_bytes();
     let ends = |at: usize| bytes[at] == b'\n' || bytes[at..].starts_with(b". ");
     let end = (0..bytes.len()).find(|at| ends(*at)).unwrap_or(bytes.len());
     let value = value[..end].trim().trim_end_matches(['*', '.']).trim();
     let value = unquoted(value);
-    (!value.is_empty() && !value.starts_with('#')).then_some(value)
+    (!value.is_empty()).then_some(value)
+}
+
+const QUOTES: [char; 3] = ['"', '\u{201c}', '\u{201d}'];
+
+fn unquoted_start(value: &str) -> &str {
+    let value = value.strip_prefix("\\\"").unwrap_or(value);
+    value.trim_start_matches(QUOTES).trim_start()
 }
 
 /// Without quotation marks, escaped or not.
 fn unquoted(value: &str) -> &str {
-    const QUOTES: [char; 3] = ['"', '\u{201c}', '\u{201d}'];
-    let value = value.strip_prefix("\\\"").unwrap_or(value);
+    let value = unquoted_start(value);
     let value = value.strip_suffix("\\\"").unwrap_or(value);
     value.trim_matches(QUOTES).trim()
 }

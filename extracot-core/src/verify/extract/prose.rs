@@ -56,6 +56,8 @@ fn formulas(text: &str) -> Vec<(usize, usize)> {
     let mut at = 0;
     // Closing marks that do not occur any more are not looked for again.
     let mut is_missing = [false; 4];
+    // The end of the line that was looked at last; it is looked for once per line.
+    let mut line_end = 0;
     while at < bytes.len() {
         let rest = &text[at..];
         let (mark, open, close, is_inline) = match bytes[at] {
@@ -73,16 +75,19 @@ fn formulas(text: &str) -> Vec<(usize, usize)> {
             }
         };
         let inner = &rest[open..];
+        let from = at + open;
+        if is_inline && from > line_end {
+            line_end = from + inner.find('\n').unwrap_or(inner.len());
+            is_missing[1] = false;
+            is_missing[3] = false;
+        }
         let length = match is_inline {
-            true => {
-                let line = inner.find('\n').unwrap_or(inner.len());
-                inner[..line].find(close)
-            }
-            false if is_missing[mark] => None,
+            _ if is_missing[mark] => None,
+            true => text[from..line_end].find(close),
             false => inner.find(close),
         };
         let Some(length) = length else {
-            is_missing[mark] = !is_inline;
+            is_missing[mark] = true;
             at += open;
             continue;
         };

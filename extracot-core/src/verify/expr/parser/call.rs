@@ -62,6 +62,20 @@ const ACCENTS: [&str; 9] = [
     "mathcal",
 ];
 
+/// One spelling for the corners: `\angle ABC` is `\angle CBA`, those of a triangle have no order.
+fn corners(name: &str, points: String) -> String {
+    let mut letters: Vec<char> = points.chars().collect();
+    if !letters.iter().all(char::is_ascii_uppercase) {
+        return points;
+    }
+    if name == "triangle" {
+        letters.sort_unstable();
+    } else if letters.first() > letters.last() {
+        letters.reverse();
+    }
+    letters.into_iter().collect()
+}
+
 impl Parser {
     /// Behind a command or a plain name.
     pub(super) fn named(&mut self, name: &str) -> Option<Expr> {
@@ -85,7 +99,10 @@ impl Parser {
             "sum" => self.big_operator(Function::SumOver),
             "prod" => self.big_operator(Function::ProductOver),
             "angle" | "triangle" => {
-                let inner = self.term()?;
+                let inner = match self.term()? {
+                    Expr::Variable(points) => Expr::Variable(corners(name, points)),
+                    other => other,
+                };
                 Some(Expr::Call(Function::Unknown(name.to_owned()), vec![inner]))
             }
             _ if SYMBOLS.contains(&name) => self.with_marks(name.to_owned()).map(Expr::Variable),

@@ -19,6 +19,10 @@ impl Parser {
                 self.at += 1;
                 self.letter(letter)
             }
+            Token::Points(points) => {
+                self.at += 1;
+                self.with_marks(points).map(Expr::Variable)
+            }
             Token::Symbol('(' | '[' | '{') => self.group(),
             Token::Symbol('|') => {
                 self.at += 1;
@@ -119,7 +123,9 @@ impl Parser {
             name.push('_');
             for token in &self.tokens[start..self.at] {
                 match token {
-                    Token::Number(text) | Token::Name(text) => name.push_str(text),
+                    Token::Number(text) | Token::Name(text) | Token::Points(text) => {
+                        name.push_str(text);
+                    }
                     Token::Letter(letter) => name.push(*letter),
                     Token::Symbol('{' | '}') | Token::RowBreak => {}
                     Token::Symbol(symbol) => name.push(*symbol),
