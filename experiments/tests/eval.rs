@@ -334,6 +334,15 @@ fn runs_are_compared_if_they_are_of_the_same_problems() {
     assert_done(&output);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("Only B has, so not compared: 20"), "{text}");
+    // Two runs of A: twelve samples of six problems.
+    let output = compare("a/none", "b/none", &["--more-a", "b/none", "--markdown"]);
+    assert_done(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("| none | 12 |"), "{text}");
+    assert_refused(
+        &compare("a", "b", &["--more-b", "a/none"]),
+        "lacks level 20",
+    );
     assert_refused(
         &compare("a", "nowhere", &[]),
         "no finished run of `extracot eval`",

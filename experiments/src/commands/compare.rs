@@ -16,6 +16,9 @@ use crate::sweep::{ComparedLevel, versus};
 /// A run is its folder, or the folder of one of its levels: two of the latter are compared whatever
 /// their levels are. Differences are B minus A, with 95 % intervals; p-values are adjusted for all
 /// levels of the table.
+///
+/// Runs of other seeds are pooled with --more-a and --more-b: their samples are further samples of the same
+/// problems, and problems are resampled with all their samples.
 #[derive(Debug, Args)]
 pub struct Compare {
     /// Folder of the first run, or of one of its levels
@@ -24,6 +27,12 @@ pub struct Compare {
     /// Folder of the second run, or of one of its levels
     #[arg(value_name = "RUN_B")]
     b: PathBuf,
+    /// A further run of A, say of another seed (repeatable)
+    #[arg(long, value_name = "RUN")]
+    more_a: Vec<PathBuf>,
+    /// A further run of B (repeatable)
+    #[arg(long, value_name = "RUN")]
+    more_b: Vec<PathBuf>,
     /// Print Markdown
     #[arg(long)]
     markdown: bool,
@@ -40,18 +49,64 @@ pub struct Compare {
 /// problems: naming the first difference.
 #[allow(clippy::print_stdout, reason = "the table is what was asked for")]
 pub fn run(arguments: &Compare) -> Result<()> {
-    let (a, b) = (read(&arguments.a)?, read(&arguments.b)?);
+    let a = pooled(&arguments.a, &arguments.more_a)?;
+    let b = pooled(&arguments.b, &arguments.more_b)?;
     let (pairs, remarks) = pairs(&a, &b)?;
     let seed = Seed(arguments.seed).derive("statistics", 0);
     let levels = compare(&pairs, seed)?;
-    let name = |folder: &Path| folder.display().to_string();
-    let (a, b) = (name(&arguments.a), name(&arguments.b));
+    let name = |folder: &Path, further: &[PathBuf]| match further.len() {
+        0 => folder.display().to_string(),
+        n => format!("{} and {n} more", folder.display()),
+    };
+    let a = name(&arguments.a, &arguments.more_a);
+    let b = name(&arguments.b, &arguments.more_b);
     let render = match arguments.markdown {
         true => render_comparison_markdown,
         false => render_comparison_table,
     };
     print!("{}", render((&a, &b), &levels, &remarks));
     Ok(())
+}
+
+/// The levels of a run with the samples of further runs behind its own.
+fn pooled(folder: &Path, further: &[PathBuf]) -> Result<Vec<LevelSamples>> {
+    let mut levels = read(folder)?;
+    for other_folder in further {
+        let others = read(other_folder)?;
+        if let Some(surplus) = others
+            .iter()
+            .find(|other| levels.iter().all(|level| level.name != other.name))
+        {
+            let (name, first) = (&surplus.name, folder.display());
+            bail!(
+                "{} has level {name}, {first} has not",
+                other_folder.display()
+            );
+        }
+        for level in &mut levels {
+            let Some(other) = others.iter().find(|other| other.name == level.name) else {
+                bail!(
+                    "{} lacks level {}, which {} has",
+                    other_folder.display(),
+                    level.name,
+                    folder.display()
+                );
+            };
+            let place = |level: &LevelSamples| level.folder.display().to_string();
+            check_same_problems(
+                (&place(level), &problem_texts(&level.predictions)),
+                (&place(other), &problem_texts(&other.predictions)),
+            )?;
+            let taken = level.predictions.iter().map(|p| p.sample_idx + 1).max();
+            let taken = taken.unwrap_or(0);
+            let further = other.predictions.iter().cloned().map(|mut sample| {
+                sample.sample_idx += taken;
+                sample
+            });
+            level.predictions.extend(further);
+        }
+    }
+    Ok(levels)
 }
 
 /// A level of each run.
