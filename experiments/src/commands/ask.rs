@@ -156,10 +156,11 @@ mod tests {
         let lost = Setback::Lost("closed");
         let http = |status| Setback::Status(status, "");
         let mut patience = Patience::new(2);
-        assert!(patience.goes_on(lost) && patience.goes_on(http(500)));
-        assert!(patience.goes_on(lost) && !patience.goes_on(lost));
+        // A status that blames the request says that the endpoint is there; 500 or 429 does not.
+        assert!(patience.goes_on(lost) && patience.goes_on(http(400)));
+        assert!(patience.goes_on(http(500)) && !patience.goes_on(lost));
         assert!(patience.stopped_by.unwrap().contains("2 requests in a row"));
         assert!(!Patience::new(2).goes_on(http(401)));
-        assert!(Patience::new(2).goes_on(http(400)));
+        assert!(!Patience::new(1).goes_on(http(429)));
     }
 }
