@@ -41,7 +41,9 @@ fn write_data(folder: &Path) {
         let kept = letters.iter().enumerate().filter(|(_, c)| **c <= 'c');
         let ranges: Vec<String> = kept.map(|(idx, _)| format!("{:03}", idx + 1)).collect();
         let id = format!("t{id}");
-        traces += &json!({"id": id, "question": "which?", "think": think.join(" ")}).to_string();
+        // A question of its own: traces of one question stay together.
+        let question = format!("which of {id}?");
+        traces += &json!({"id": id, "question": question, "think": think.join(" ")}).to_string();
         labels +=
             &json!({"id": id, "ranges": ranges, "annotator": "letters", "n_atoms": 16}).to_string();
         traces.push('\n');
