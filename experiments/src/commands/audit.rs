@@ -17,7 +17,7 @@ use crate::pipeline::named_arm;
 /// all its terms from the response, the reference tokens and the teacher budget, and the advantages from
 /// the rewards of the group. The first difference is an error with file, line and field.
 ///
-/// Known are the arms of chrpo_ablation and kappa_ablation.
+/// Known are the arms of chrpo_ablation, objective_ablation, main_table and kappa_ablation.
 #[derive(Debug, Args)]
 pub struct Audit {
     /// Run folder

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::convert::of_question;
 use super::row::Row;
 use crate::verify::{MathVerifier, normalize_answer};
@@ -77,8 +79,16 @@ pub(super) fn multiple_choice(row: &Row<'_>) -> Result<Problem, CoreError> {
         return Err(row.bad(field, "has to hold 2 to 10 options"));
     }
     let answer = row.text("answer")?;
-    let place = place_of(answer.trim(), &options)
-        .ok_or_else(|| row.bad("answer", "is no index, letter or content of an option"))?;
+    let is_index = row.fields.get("answer").is_some_and(Value::is_number);
+    let place = match places_of(answer.trim(), is_index, &options)[..] {
+        [place] => place,
+        [] => return Err(row.bad("answer", "is no index, letter or content of an option")),
+        _ => {
+            let message = "names one option by its place and another by its content; write the letter, \
+                           or the place as a number";
+            return Err(row.bad("answer", message));
+        }
+    };
     let lettered = LETTERS.iter().zip(&options);
     let list: String = lettered
         .map(|(letter, option)| format!("\n({letter}) {option}"))
@@ -95,13 +105,26 @@ pub(super) fn multiple_choice(row: &Row<'_>) -> Result<Problem, CoreError> {
     })
 }
 
-fn place_of(answer: &str, options: &[String]) -> Option<usize> {
+/// The options that an answer may name: a number as its place, a text also by its letter or content.
+fn places_of(answer: &str, is_index: bool, options: &[String]) -> Vec<usize> {
+    let index: Option<usize> = answer.parse().ok();
+    let index = index.filter(|place| *place < options.len());
+    if is_index {
+        return index.into_iter().collect();
+    }
     let bare = answer.trim_start_matches('(').trim_end_matches([')', '.']);
-    let letter = LETTERS.iter().position(|it| it.eq_ignore_ascii_case(bare));
-    let index = || answer.parse().ok();
-    let content = || options.iter().position(|option| option.trim() == answer);
-    let place = letter.or_else(index).or_else(content)?;
-    (place < options.len()).then_some(place)
+    let letters = LETTERS.iter().take(options.len());
+    let letter = letters
+        .into_iter()
+        .position(|it| it.eq_ignore_ascii_case(bare));
+    let content = options.iter().position(|option| option.trim() == answer);
+    // A letter is a letter, also where an option consists of another one.
+    let mut places: Vec<usize> = match letter {
+        Some(place) => vec![place],
+        None => index.into_iter().chain(content).collect(),
+    };
+    places.dedup();
+    places
 }
 
 #[cfg(test)]
@@ -118,6 +141,17 @@ mod tests {
 
     fn verdict(answer: &str, problem: &Problem) -> Verdict {
         verify_problem(&MathVerifier, &format!(r"\boxed{{{answer}}}"), problem)
+    }
+
+    #[test]
+    fn a_place_and_a_content_that_disagree_are_told_apart_by_type() {
+        let options = ["10", "2", "3", "1"].map(str::to_owned);
+        assert_eq!(places_of("1", true, &options), [1]);
+        assert_eq!(places_of("1", false, &options), [1, 3]);
+        assert_eq!(places_of("10", false, &options), [0]);
+        assert_eq!(places_of("(d)", false, &options), [3]);
+        assert!(places_of("7", true, &options).is_empty());
+        assert!(places_of("E", false, &options).is_empty());
     }
 
     #[test]
