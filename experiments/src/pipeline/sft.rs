@@ -86,7 +86,7 @@ pub fn fixed_sft_by(
 }
 
 /// Fine-tunes the base model at one level alone: what the texts of one compressor teach. Whatever the
-/// name, the same problems are drawn in the same order.
+/// name, the same random stream draws: compressors that keep the same problems teach them in the same order.
 ///
 /// # Errors
 ///
