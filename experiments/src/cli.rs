@@ -1,5 +1,6 @@
 //! Arguments that every ablation binary takes.
 
+use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,9 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Parser;
 use extracot_core::Seed;
+use extracot_train::TrainError;
 
 use crate::config::{AblationConfig, BaseSource};
 use crate::device::{device, set_threads};
+use crate::interrupt;
 use crate::pipeline::Pipeline;
 use crate::problem_source::ProblemSets;
 use crate::run::Run;
@@ -121,7 +124,23 @@ impl Arguments {
 /// with its causes, exit code 1.
 pub fn main_of(experiment: &str, work: impl FnOnce(&mut Pipeline) -> Result<()>) -> ExitCode {
     let opened = Arguments::parse().open(experiment);
-    exit_code(opened.and_then(|mut pipeline| pipeline.as_mut().map_or(Ok(()), work)))
+    exit_code(opened.and_then(|pipeline| {
+        let Some(mut pipeline) = pipeline else {
+            return Ok(());
+        };
+        interrupt::listen();
+        work(&mut pipeline).map_err(|error| {
+            let is_stop = |cause| matches!(cause, &TrainError::Stopped { .. });
+            match error
+                .chain()
+                .filter_map(<dyn Error>::downcast_ref)
+                .any(is_stop)
+            {
+                true => error.context("go on with the same command and --resume"),
+                false => error,
+            }
+        })
+    }))
 }
 
 /// Success, or the error on stderr and exit code 1.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use extracot_core::KeepLevel;
 use extracot_core::budget::BudgetRule;
+use extracot_core::digest::sha256;
 use extracot_core::reward::ModeConstants;
 use extracot_core::sft::{MixedRatio, Stage, StageKeys, StagedMixture};
 use extracot_models::DecoderSize;
@@ -12,7 +13,6 @@ use extracot_train::update::Updater;
 use extracot_train::{CompressorConfig, SftConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Presets of `chrpo_ablation`, by name.
 pub const PRESETS: [(&str, &str); 2] = [
@@ -521,12 +521,7 @@ fn nearest(word: &str, known: &[&str]) -> String {
 ///
 /// If the value cannot be serialized.
 pub fn content_hash(value: &impl Serialize) -> Result<String> {
-    let digest = Sha256::digest(serde_json::to_vec(value)?);
-    Ok(digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(sha256(&serde_json::to_vec(value)?)[..16].to_owned())
 }
 
 /// The levels that traces are compressed to.

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod compressor_summary;
 pub mod config;
 pub mod device;
+pub mod interrupt;
 pub mod openai;
 pub mod pipeline;
 pub mod problem_source;

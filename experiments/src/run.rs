@@ -9,13 +9,16 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use extracot_core::jsonl::{read_jsonl, write_atomic, write_jsonl};
 use extracot_models::checkpoint::save_json;
+use extracot_train::Checkpoints;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::content_hash;
+use crate::interrupt;
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
+const STATES: &str = "states";
 
 /// A run folder.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Run {
     stages: RefCell<HashSet<String>>,
 }
 
-/// What a finished stage says of itself.
+/// What a stage that was begun, and one that is finished, says of itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct StageRecord {
     key: String,
@@ -93,24 +96,26 @@ impl Run {
             model: self.folder.join("checkpoints").join(name),
         };
         let record = stage.files.join("stage.json");
-        let finished = fs::read_to_string(&record)
-            .ok()
-            .and_then(|text| serde_json::from_str::<StageRecord>(&text).ok())
-            .is_some_and(|found| found.key == key);
-        if finished {
+        if has_key(&record, &key) {
             self.say(&format!("[{name}] reused"));
             return Ok(stage);
         }
-        for folder in [&stage.files, &stage.model] {
-            if folder.exists() {
-                fs::remove_dir_all(folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
-            }
+        if interrupt::is_asked() {
+            bail!("stopped before stage `{name}`; go on with the same command and --resume");
         }
-        create_dir(&stage.files)?;
+        // A stage that was begun under the same key may have states to go on from.
+        let begun = stage.files.join("begun.json");
+        if !has_key(&begun, &key) {
+            remove_dir(&stage.files)?;
+            create_dir(&stage.files)?;
+            save_json(&StageRecord { key: key.clone() }, &begun)?;
+        }
+        remove_dir(&stage.model)?;
         let started = Instant::now();
         work(&stage).with_context(|| format!("stage `{name}`"))?;
         save_json(&StageRecord { key }, &record)?;
+        remove_dir(&stage.files.join(STATES))?;
+        fs::remove_file(&begun).with_context(|| format!("cannot remove {}", begun.display()))?;
         self.say(&format!(
             "[{name}] done in {:.0} s",
             started.elapsed().as_secs_f64()
@@ -269,6 +274,15 @@ impl StageFolder {
         self.files.join(name)
     }
 
+    /// Where a stage that trains keeps its states while it runs.
+    pub fn checkpoints(&self, every: usize) -> Checkpoints {
+        Checkpoints {
+            folder: self.path(STATES),
+            every,
+            keep_last: 2,
+        }
+    }
+
     /// Writes JSON lines.
     ///
     /// # Errors
@@ -285,6 +299,23 @@ impl StageFolder {
     /// If the file cannot be read or a line does not parse.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>> {
         Ok(read_jsonl(&self.path(name))?)
+    }
+}
+
+/// Whether a record of a stage is of this key.
+fn has_key(record: &Path, key: &str) -> bool {
+    fs::read_to_string(record)
+        .ok()
+        .and_then(|text| serde_json::from_str::<StageRecord>(&text).ok())
+        .is_some_and(|found| found.key == key)
+}
+
+fn remove_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -257,15 +257,13 @@ pub enum CoreError {
         /// Number of atoms of the text.
         n_atoms: usize,
     },
-    /// A replay that holds no rollouts for what was asked.
-    #[error("the recording has no {wanted} rollouts of prompt `{prompt_id}` (it has {found})")]
+    /// Recorded rollouts that cannot be used, or that are not there.
+    #[error("the recorded rollouts of prompt `{prompt_id}`: {message}")]
     Replay {
-        /// The prompt asked for.
+        /// The prompt.
         prompt_id: String,
-        /// Rollouts asked for.
-        wanted: usize,
-        /// Rollouts recorded.
-        found: usize,
+        /// What is wrong.
+        message: String,
     },
     /// A text that does not fit into the positions of the model that should read it.
     #[error("{what}: {message}")]

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod compress;
 pub mod control;
 pub mod dataset;
+pub mod digest;
 pub mod error;
 pub mod jsonl;
 pub mod label;
@@ -34,7 +35,8 @@ pub use prompt::{ChatMessage, ChatMl, ChatRenderer, ChatTemplate};
 pub use ratio::{KeepLevel, KeepRatio};
 pub use response::{Response, ResponseParser, ThinkState};
 pub use rollout::{
-    FinishReason, Prompt, ReplayEngine, Rollout, RolloutEngine, RolloutGroup, SamplingParams,
+    FinishReason, Prompt, RecordedRollout, ReplayEngine, Rollout, RolloutEngine, RolloutGroup,
+    SamplingParams,
 };
 pub use seed::Seed;
 pub use tokenizer::{ByteTokenizer, Tokenizer};

@@ -103,21 +103,66 @@ pub trait RolloutEngine {
     ) -> Result<Vec<RolloutGroup>, Self::Error>;
 }
 
-/// Gives recorded rollouts back: for tests, and to replay the rewards of a run.
+/// One sample of a replay file. The rows of `rollouts.jsonl` have these fields where a run keeps tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordedRollout {
+    /// The prompt.
+    pub prompt_id: String,
+    /// The seed that its group was sampled with; a group without one answers to every seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The sample.
+    #[serde(flatten)]
+    pub rollout: Rollout,
+}
+
+/// Gives recorded rollouts back: those of another engine, or of a run that is replayed.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayEngine {
-    groups: BTreeMap<String, Vec<Rollout>>,
+    groups: BTreeMap<(Option<u64>, String), Vec<Rollout>>,
 }
 
 impl ReplayEngine {
-    /// An engine that knows these groups.
-    pub fn new(groups: impl IntoIterator<Item = RolloutGroup>) -> Self {
-        Self {
-            groups: groups
-                .into_iter()
-                .map(|g| (g.prompt.id, g.rollouts))
-                .collect(),
+    /// An engine that knows these samples; those of a group stand in order of `sample_idx`, from 0.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Replay`] for a sample that is out of order, that has no tokens, or that has not one
+    /// log-probability, finite and at most 0, for each of them.
+    pub fn try_new(rows: impl IntoIterator<Item = RecordedRollout>) -> Result<Self, CoreError> {
+        let mut groups: BTreeMap<_, Vec<Rollout>> = BTreeMap::new();
+        for row in rows {
+            let RecordedRollout {
+                prompt_id,
+                seed,
+                rollout,
+            } = row;
+            let group = groups.entry((seed, prompt_id.clone())).or_default();
+            // A sum that rounds may end a little above 0.
+            let is_logprob = |value: &f32| value.is_finite() && *value <= 1e-4;
+            let message = if rollout.sample_idx != group.len() {
+                format!(
+                    "`sample_idx` is {}, and {} is next in its group",
+                    rollout.sample_idx,
+                    group.len()
+                )
+            } else if rollout.token_ids.is_empty() {
+                "a sample has no tokens".to_owned()
+            } else if rollout.logprobs.len() != rollout.token_ids.len() {
+                format!(
+                    "{} tokens with {} log-probabilities",
+                    rollout.token_ids.len(),
+                    rollout.logprobs.len()
+                )
+            } else if !rollout.logprobs.iter().all(is_logprob) {
+                "a log-probability is above 0 or not finite".to_owned()
+            } else {
+                group.push(rollout);
+                continue;
+            };
+            return Err(CoreError::Replay { prompt_id, message });
         }
+        Ok(Self { groups })
     }
 }
 
@@ -128,18 +173,24 @@ impl RolloutEngine for ReplayEngine {
         &self,
         prompts: &[Prompt],
         params: &SamplingParams,
-        _seed: Seed,
+        seed: Seed,
     ) -> Result<Vec<RolloutGroup>, CoreError> {
         prompts
             .iter()
             .map(|prompt| {
-                let known = self.groups.get(&prompt.id).map_or(&[][..], Vec::as_slice);
+                let group = |seed| self.groups.get(&(seed, prompt.id.clone()));
+                let known = group(Some(seed.0)).or_else(|| group(None));
+                let known = known.map_or(&[][..], Vec::as_slice);
                 let rollouts = known
                     .get(..params.group_size)
                     .ok_or_else(|| CoreError::Replay {
                         prompt_id: prompt.id.clone(),
-                        wanted: params.group_size,
-                        found: known.len(),
+                        message: format!(
+                            "{} samples are wanted for the seed {}, {} are recorded",
+                            params.group_size,
+                            seed.0,
+                            known.len()
+                        ),
                     })?;
                 Ok(RolloutGroup {
                     prompt: prompt.clone(),
@@ -147,5 +198,70 @@ impl RolloutEngine for ReplayEngine {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(prompt_id: &str, seed: Option<u64>, sample_idx: usize, id: u32) -> RecordedRollout {
+        RecordedRollout {
+            prompt_id: prompt_id.to_owned(),
+            seed,
+            rollout: Rollout {
+                sample_idx,
+                token_ids: vec![id],
+                logprobs: vec![-0.5],
+                finish: FinishReason::EndToken,
+            },
+        }
+    }
+
+    fn first_ids(engine: &ReplayEngine, prompt_id: &str, seed: u64) -> Result<Vec<u32>, CoreError> {
+        let prompt = Prompt {
+            id: prompt_id.to_owned(),
+            token_ids: vec![1],
+        };
+        let params = SamplingParams::at(1.0, 2, 8);
+        let groups = engine.rollout(&[prompt], &params, Seed(seed))?;
+        Ok(groups[0].rollouts.iter().map(|r| r.token_ids[0]).collect())
+    }
+
+    #[test]
+    fn a_group_of_the_seed_comes_before_one_of_no_seed() {
+        let rows = [
+            row("a", None, 0, 1),
+            row("a", None, 1, 2),
+            row("a", Some(7), 0, 3),
+            row("b", Some(7), 0, 5),
+            row("a", Some(7), 1, 4),
+        ];
+        // As in a file.
+        let rows =
+            rows.map(|row| serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap());
+        let engine = ReplayEngine::try_new(rows).unwrap();
+        assert_eq!(first_ids(&engine, "a", 7).unwrap(), [3, 4]);
+        assert_eq!(first_ids(&engine, "a", 8).unwrap(), [1, 2]);
+        let error = first_ids(&engine, "b", 7).unwrap_err().to_string();
+        assert!(
+            error.contains("`b`: 2 samples are wanted for the seed 7, 1 are recorded"),
+            "{error}"
+        );
+        assert!(first_ids(&engine, "c", 7).is_err());
+    }
+
+    #[test]
+    fn samples_that_cannot_be_learned_from_are_refused() {
+        let changed = |change: fn(&mut RecordedRollout)| {
+            let mut row = row("a", None, 0, 1);
+            change(&mut row);
+            ReplayEngine::try_new([row]).unwrap_err().to_string()
+        };
+        assert!(changed(|r| r.rollout.sample_idx = 1).contains("0 is next"));
+        assert!(changed(|r| r.rollout.token_ids.clear()).contains("no tokens"));
+        assert!(changed(|r| r.rollout.logprobs.push(-1.0)).contains("1 tokens with 2"));
+        assert!(changed(|r| r.rollout.logprobs[0] = 0.1).contains("above 0"));
+        assert!(changed(|r| r.rollout.logprobs[0] = f32::NAN).contains("not finite"));
     }
 }

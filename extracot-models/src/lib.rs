@@ -46,7 +46,7 @@ pub use kv_cache::KvCache;
 pub use llmlingua2::LlmLingua2;
 pub use longformer::{Longformer, LongformerConfig, LongformerSize};
 pub use lora::{LoraConfig, attach_lora, load_lora, merge_lora, save_lora};
-pub use memory::{MemoryEstimate, Workload};
+pub use memory::{MemoryEstimate, TrainingRows, Workload};
 pub use roberta::{Roberta, RobertaConfig};
 pub use scorer::{ClassifierInput, ClassifierScorer, InputLayout, Pooling};
 pub use surprisal::SurprisalScorer;

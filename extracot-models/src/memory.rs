@@ -1,17 +1,19 @@
 //! What a run will take, from a config alone: before hours are lost to a process that is killed.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use burn::tensor::DType;
 use serde::Serialize;
 
 use crate::DecoderConfig;
+use crate::lora::LoraConfig;
 
 /// Bytes of an f32.
 const F32: u64 = 4;
 
 /// What is done with a decoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Workload {
     /// Decoding `rows` sequences together.
     Inference {
@@ -22,30 +24,33 @@ pub enum Workload {
         /// Longest prompt with its completion.
         positions: usize,
     },
-    /// Supervised fine-tuning on `rows` sequences of `positions` tokens per step.
-    Sft {
-        /// Sequences per step.
-        rows: usize,
-        /// Longest sequence.
-        positions: usize,
-    },
-    /// Reinforcement learning: rollouts of `rows` sequences and updates on them, with a frozen
-    /// reference model.
-    Policy {
-        /// Rollouts per step.
-        rows: usize,
-        /// Longest sequence.
-        positions: usize,
-    },
+    /// Supervised fine-tuning.
+    Sft(TrainingRows),
+    /// Reinforcement learning: rollouts and updates on them, with a frozen reference model.
+    Policy(TrainingRows),
 }
 
-/// Bytes by what they are for, in f32, as if every row were as long as the longest. Each shard of
-/// a step beyond the first takes another set of gradients while it is computed; they are not counted.
+/// What a training step computes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingRows {
+    /// Sequences per step.
+    pub rows: usize,
+    /// Longest sequence.
+    pub positions: usize,
+    /// Pieces that are computed side by side, each with gradients of its own.
+    pub n_shards: usize,
+    /// Tokens of a piece whose logits exist at a time; all of them without it.
+    pub logits_chunk: Option<NonZeroUsize>,
+    /// Adapters that are trained in place of the weights.
+    pub lora: Option<LoraConfig>,
+}
+
+/// Bytes by what they are for, in f32, as if every row were as long as the longest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
-    /// Parameters; twice with a reference model.
+    /// Parameters, adapters included; trained ones twice with a reference model.
     pub weights: u64,
-    /// One gradient per parameter.
+    /// One gradient per trained parameter and piece.
     pub gradients: u64,
     /// AdamW's two moments.
     pub optimizer: u64,
@@ -73,15 +78,24 @@ impl MemoryEstimate {
                 ..Self::default()
             }
         };
-        let training = |rows: usize, positions: usize| {
-            let n_tokens = rows as u64 * positions as u64;
+        let training = |of: &TrainingRows| {
+            let n_tokens = (of.rows * of.positions) as u64;
             let n_layers = config.num_hidden_layers as u64;
+            let n_shards = of.n_shards.clamp(1, of.rows.max(1)) as u64;
+            let trained = F32 * n_trained(config, of.lora.as_ref());
+            let n_logits = match of.logits_chunk {
+                Some(chunk) => n_tokens.min(n_shards * chunk.get() as u64),
+                None => n_tokens,
+            };
             Self {
-                weights,
-                gradients: weights,
-                optimizer: 2 * weights,
-                activations: F32 * n_tokens * n_layers * activations_per_token(config, positions),
-                logits: 3 * F32 * n_tokens * config.vocab_size as u64,
+                weights: weights + F32 * of.lora.map_or(0, |lora| n_factors(config, &lora)),
+                gradients: n_shards * trained,
+                optimizer: 2 * trained,
+                activations: F32
+                    * n_tokens
+                    * n_layers
+                    * activations_per_token(config, of.positions),
+                logits: 3 * F32 * n_logits * config.vocab_size as u64,
                 kv_cache: 0,
             }
         };
@@ -91,13 +105,17 @@ impl MemoryEstimate {
                 prompt,
                 positions,
             } => inference(rows, prompt, positions),
-            Workload::Sft { rows, positions } => training(rows, positions),
+            Workload::Sft(of) => training(&of),
             // Rollouts and updates take turns.
-            Workload::Policy { rows, positions } => Self {
-                weights: 2 * weights,
-                kv_cache: inference(rows, positions, positions).kv_cache,
-                ..training(rows, positions)
-            },
+            Workload::Policy(of) => {
+                let update = training(&of);
+                Self {
+                    // What is not trained is shared with the reference.
+                    weights: update.weights + F32 * n_trained(config, of.lora.as_ref()),
+                    kv_cache: inference(of.rows, of.positions, of.positions).kv_cache,
+                    ..update
+                }
+            }
         }
     }
 
@@ -178,6 +196,28 @@ pub fn n_params(config: &DecoderConfig) -> u64 {
     (tables * config.vocab_size * d_model + config.num_hidden_layers * layer + d_model) as u64
 }
 
+/// Parameters that training moves.
+fn n_trained(config: &DecoderConfig, lora: Option<&LoraConfig>) -> u64 {
+    let Some(lora) = lora else {
+        return n_params(config);
+    };
+    let tables = match (lora.trains_embeddings, config.tie_word_embeddings) {
+        (false, _) => 0,
+        (true, true) => 1,
+        (true, false) => 2,
+    };
+    n_factors(config, lora) + (tables * config.vocab_size * config.hidden_size) as u64
+}
+
+/// Parameters of the factors of all adapters.
+fn n_factors(config: &DecoderConfig, lora: &LoraConfig) -> u64 {
+    let (outer, inner) = (config.hidden_size, config.intermediate_size);
+    let query = config.num_attention_heads * config.head_dim;
+    let kv = config.num_key_value_heads * config.head_dim;
+    let sides = 2 * (outer + query) + 2 * (outer + kv) + 3 * (outer + inner);
+    (config.num_hidden_layers * lora.rank * sides) as u64
+}
+
 /// Values per token and layer that the backward pass holds: inputs and outputs of the norms, the
 /// projections and the gate, and per query head the scores over all `positions` before and after the
 /// softmax, with the masked copy between them.
@@ -197,7 +237,9 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::lora::attach_lora;
     use crate::{Decoder, DecoderSize};
+    use extracot_core::Seed;
 
     fn config(changes: serde_json::Value) -> DecoderConfig {
         let size = DecoderSize {
@@ -249,23 +291,57 @@ mod tests {
         // Keys and values of 2 layers with 2 heads of width 8, for 60 tokens.
         assert_eq!(found.kv_cache, 4 * 2 * 2 * 2 * 8 * 60);
         assert_eq!((found.weights, found.gradients, found.optimizer), (n, 0, 0));
-        let sft = MemoryEstimate::new(
-            &config,
-            Workload::Sft {
-                rows,
-                positions: 20,
-            },
-        );
+        let of = TrainingRows {
+            rows,
+            positions: 20,
+            n_shards: 1,
+            logits_chunk: None,
+            lora: None,
+        };
+        let sft = MemoryEstimate::new(&config, Workload::Sft(of));
         assert_eq!((sft.weights, sft.gradients, sft.optimizer), (n, n, 2 * n));
         // Three tables of 60 rows and 50 entries.
         assert_eq!(sft.logits, 4 * 3 * 60 * 50);
-        let policy = MemoryEstimate::new(
-            &config,
-            Workload::Policy {
-                rows,
-                positions: 20,
-            },
-        );
+        let policy = MemoryEstimate::new(&config, Workload::Policy(of));
         assert_eq!(policy.total(), sft.total() + n + found.kv_cache);
+    }
+
+    #[test]
+    fn adapters_are_counted_as_the_decoder_has_them() {
+        let device = Device::flex().autodiff();
+        for is_tied in [true, false] {
+            let config = config(serde_json::json!({"tie_word_embeddings": is_tied}));
+            for trains_embeddings in [true, false] {
+                let lora = LoraConfig {
+                    rank: 3,
+                    alpha: 6.0,
+                    trains_embeddings,
+                };
+                let model = Decoder::new(&config, &device).train();
+                let n_before = model.num_params() as u64;
+                let model = attach_lora(model, &lora, Seed(1)).unwrap();
+                let n_added = model.num_params() as u64 - n_before;
+                assert_eq!(n_factors(&config, &lora), n_added);
+                let tables = (1 + u64::from(!is_tied)) * 50 * 24;
+                let tables = if trains_embeddings { tables } else { 0 };
+                assert_eq!(n_trained(&config, Some(&lora)), n_added + tables);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_have_gradients_of_their_own_and_chunks_bound_the_logits() {
+        let config = config(serde_json::json!({}));
+        let of = TrainingRows {
+            rows: 4,
+            positions: 20,
+            n_shards: 2,
+            logits_chunk: NonZeroUsize::new(8),
+            lora: None,
+        };
+        let found = MemoryEstimate::new(&config, Workload::Sft(of));
+        assert_eq!(found.gradients, 2 * 4 * n_params(&config));
+        // Two pieces of 8 rows and 50 entries, three times.
+        assert_eq!(found.logits, 3 * 4 * 16 * 50);
     }
 }

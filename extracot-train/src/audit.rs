@@ -77,6 +77,7 @@ mod tests {
             reward: None,
             advantages: None,
             left_out: None,
+            sampled: None,
         }
     }
 

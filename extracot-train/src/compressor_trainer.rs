@@ -6,12 +6,10 @@ use extracot_models::{ClassifierBatch, ClassifierInput, ClassifierRow, TokenClas
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-mod checkpoints;
 mod held_out;
 mod quality;
 mod run;
 
-pub use checkpoints::Checkpoints;
 pub use held_out::{HeldOut, HeldOutConfig, HeldOutQuality, HeldOutText};
 pub use quality::{ClassQuality, KeepConfusion};
 pub use run::{CompressorRun, TrainedCompressor};

@@ -47,6 +47,12 @@ pub enum TrainError {
         /// What is wrong.
         message: String,
     },
+    /// A run that was asked to stop. Its state is kept.
+    #[error("stopped after step {n_steps}; the state is kept")]
+    Stopped {
+        /// Steps taken.
+        n_steps: usize,
+    },
     /// Nothing to train on.
     #[error("no training data for {what}")]
     NoData {

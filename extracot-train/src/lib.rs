@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod batch;
+pub mod checkpoints;
 pub mod compressor_trainer;
 pub mod error;
 pub mod evaluate;
@@ -14,11 +15,12 @@ pub mod sft_trainer;
 pub mod update;
 pub mod weight_average;
 
+pub use checkpoints::Checkpoints;
 pub use compressor_trainer::{
     ClassQuality, ClassWeights, CompressorConfig, CompressorRun, KeepConfusion, KeepExample,
     train_compressor,
 };
 pub use error::TrainError;
-pub use sft_trainer::{SftConfig, train_sft};
+pub use sft_trainer::{SftConfig, SftRun, train_sft};
 pub use update::{ShardGradients, StepStats, UpdateConfig, Updater};
 pub use weight_average::WeightAverage;

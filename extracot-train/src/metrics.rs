@@ -46,25 +46,27 @@ impl MetricSink for MemorySink {
     }
 }
 
-/// Writes rows as JSON lines, each flushed, so that a killed run keeps what it reported.
+/// JSON lines of a run, each with its `step`: a killed run keeps what it reported.
 #[derive(Debug)]
-pub struct JsonLinesSink {
+pub struct StepLog {
     path: PathBuf,
     file: File,
 }
 
-impl JsonLinesSink {
+/// What every row of a [`StepLog`] has.
+#[derive(Debug, Deserialize)]
+struct AtStep {
+    step: usize,
+}
+
+impl StepLog {
     /// Starts the file anew.
     ///
     /// # Errors
     ///
     /// [`CoreError::Io`] if it cannot be created.
     pub fn create(path: &Path) -> Result<Self, CoreError> {
-        let file = File::create(path).map_err(CoreError::io("create", path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
+        Self::resume(path, 0)
     }
 
     /// Goes on behind the rows of the first `n_steps` steps; later ones, and what a killed run left of a
@@ -74,15 +76,19 @@ impl JsonLinesSink {
     ///
     /// [`CoreError::Io`] if the file cannot be read or written.
     pub fn resume(path: &Path, n_steps: usize) -> Result<Self, CoreError> {
-        let text = std::fs::read_to_string(path).map_err(CoreError::io("read", path))?;
-        let is_earlier = |line: &&str| {
-            serde_json::from_str::<MetricRow>(line).is_ok_and(|row| row.step < n_steps)
+        let kept = match n_steps {
+            0 => String::new(),
+            _ => {
+                let text = std::fs::read_to_string(path).map_err(CoreError::io("read", path))?;
+                let is_earlier = |line: &&str| {
+                    serde_json::from_str::<AtStep>(line).is_ok_and(|row| row.step < n_steps)
+                };
+                text.split_inclusive('\n')
+                    .take_while(is_earlier)
+                    .filter(|line| line.ends_with('\n'))
+                    .collect()
+            }
         };
-        let kept: String = text
-            .split_inclusive('\n')
-            .take_while(is_earlier)
-            .filter(|line| line.ends_with('\n'))
-            .collect();
         write_atomic(path, |out| out.write_all(kept.as_bytes()))?;
         let file = OpenOptions::new().append(true).open(path);
         Ok(Self {
@@ -90,16 +96,30 @@ impl JsonLinesSink {
             file: file.map_err(CoreError::io("write", path))?,
         })
     }
+
+    /// Writes rows, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Io`] if they cannot be written.
+    pub fn append<T: Serialize>(
+        &mut self,
+        rows: impl IntoIterator<Item = T>,
+    ) -> Result<(), CoreError> {
+        let mut lines = Vec::new();
+        for row in rows {
+            serde_json::to_writer(&mut lines, &row)
+                .map_err(|error| CoreError::io("write", &self.path)(error.into()))?;
+            lines.push(b'\n');
+        }
+        let written = self.file.write_all(&lines);
+        written.map_err(CoreError::io("write", &self.path))
+    }
 }
 
-impl MetricSink for JsonLinesSink {
+impl MetricSink for StepLog {
     fn record(&mut self, row: &MetricRow) -> Result<(), CoreError> {
-        let mut line = serde_json::to_vec(row)
-            .map_err(|error| CoreError::io("write", &self.path)(error.into()))?;
-        line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .map_err(CoreError::io("write", &self.path))
+        self.append([row])
     }
 }
 
@@ -135,7 +155,7 @@ mod tests {
             };
             MetricRow::of_step("compressor", step, &stats)
         };
-        let mut sink = JsonLinesSink::create(&path).unwrap();
+        let mut sink = StepLog::create(&path).unwrap();
         for step in 0..5 {
             sink.record(&row(step)).unwrap();
         }
@@ -143,7 +163,7 @@ mod tests {
         // Killed within the last row.
         std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
         for n_steps in [4, 2, 0] {
-            let mut sink = JsonLinesSink::resume(&path, n_steps).unwrap();
+            let mut sink = StepLog::resume(&path, n_steps).unwrap();
             for step in n_steps..5 {
                 sink.record(&row(step)).unwrap();
             }

@@ -3,26 +3,34 @@
 mod metrics;
 mod ratios;
 mod rounds;
+mod validation;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use burn::tensor::Device;
 use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
 use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
-use extracot_core::{CoreError, KeepLevel, Problem, Response, Seed};
+use extracot_core::{CoreError, FinishReason, KeepLevel, Problem, ReplayEngine, Response, Seed};
 use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::batch::PolicyBatch;
+use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
-use crate::update::{StepStats, UpdateConfig, Updater};
+use crate::update::{ShardGradients, StepStats, UpdateConfig, Updater};
 use metrics::step_metrics;
 use ratios::{UpdateRatios, check_temperature};
 use rounds::{PromptStream, sample_step};
+pub use validation::Validation;
+
+const MODEL: &str = "model.bpk";
+const BEST: &str = "best.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
 
 /// Settings of a reinforcement run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,6 +53,10 @@ pub struct PolicyConfig {
     pub extra_rounds: usize,
     /// Tokens after which a rollout is cut.
     pub max_new_tokens: usize,
+    /// Tokens whose logits exist at a time in an update; all of a shard without it. A large vocabulary
+    /// needs it; the head is then computed twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits_chunk: Option<NonZeroUsize>,
     /// Rows decoded together.
     pub batch_rows: usize,
     /// Pieces of a batch that are computed side by side.
@@ -130,6 +142,20 @@ pub struct RolloutRow {
     /// Why the update did not see its group; only with [`PolicyConfig::extra_rounds`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
+    /// What was sampled, where the run keeps it ([`RolloutSource::Sampled`]).
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledTokens>,
+}
+
+/// A rollout as it can be replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampledTokens {
+    /// Sampled ids, the end token included.
+    pub token_ids: Vec<u32>,
+    /// Log-probability of each under the distribution it was sampled from, in nats.
+    pub logprobs: Vec<f32>,
+    /// Why it ended.
+    pub finish: FinishReason,
 }
 
 /// Why dynamic sampling left a group out of the update.
@@ -153,20 +179,250 @@ pub struct PolicyStepReport {
     pub rollouts: Vec<RolloutRow>,
 }
 
-/// Trains `model` by reinforcement under `<COMP_POLICY>` and tells `report` of every step.
+/// Reinforcement learning under `<COMP_POLICY>` from its first step, or from the last state in its folder,
+/// to its end. A run that was killed and goes on gives the same bytes as one that was not.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyRun<'a> {
+    /// Problems, prompts and verdicts.
+    pub task: PolicyTask<'a>,
+    /// Rewards, baseline and loss.
+    pub algorithm: &'a PolicyAlgorithm<'a>,
+    /// Steps, groups and optimizer.
+    pub config: &'a PolicyConfig,
+    /// The device, with autodiff.
+    pub device: &'a Device,
+    /// Root of the order of the problems and of the rollouts.
+    pub seed: Seed,
+    /// Where rollouts come from.
+    pub source: RolloutSource<'a>,
+    /// What is looked at on the way: the weights that come out are those with the highest mean reward on
+    /// it, the earlier of equal ones. The last weights come out without it.
+    pub validation: Option<Validation<'a>>,
+    /// Makes the run one that can be gone on with.
+    pub control: Option<RunControl<'a>>,
+}
+
+/// Where the rollouts of a run come from.
+#[derive(Debug, Clone, Copy)]
+pub enum RolloutSource<'a> {
+    /// The policy samples them. With `keeps_tokens` token ids and log-probabilities are in every
+    /// [`RolloutRow`], so that the run can be replayed.
+    Sampled {
+        /// Whether rows have the tokens.
+        keeps_tokens: bool,
+    },
+    /// They were recorded.
+    Replayed(&'a ReplayEngine),
+}
+
+/// What a run leaves.
+#[derive(Debug, Clone)]
+pub struct TrainedPolicy<M> {
+    /// The model.
+    pub model: M,
+    /// Steps after which it was what it is.
+    pub n_steps: usize,
+    /// Its mean main reward on the validation problems, if there are any.
+    pub validation_reward: Option<f64>,
+}
+
+/// Where a run stands, beside weights and optimizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct RunState {
+    n_steps: usize,
+    n_draws: usize,
+    best: Option<BestLook>,
+}
+
+/// The look at the validation problems with the highest reward.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct BestLook {
+    n_steps: usize,
+    reward: f64,
+}
+
+/// [`PolicyRun::train`] without validation and states: trains `model` on its own rollouts and tells
+/// `report` of every step.
 ///
 /// # Errors
 ///
-/// Non-finite losses or gradients, what the engine fails with, and an empty problem list.
+/// As [`PolicyRun::train`].
 pub fn train_policy<M: CausalLm + Sync>(
-    mut model: M,
+    model: M,
     task: PolicyTask<'_>,
     algorithm: &PolicyAlgorithm<'_>,
     config: &PolicyConfig,
     device: &Device,
     seed: Seed,
-    mut report: impl FnMut(PolicyStepReport) -> Result<(), TrainError>,
+    report: impl FnMut(PolicyStepReport) -> Result<(), TrainError>,
 ) -> Result<M, TrainError> {
+    let run = PolicyRun {
+        task,
+        algorithm,
+        config,
+        device,
+        seed,
+        source: RolloutSource::Sampled {
+            keeps_tokens: false,
+        },
+        validation: None,
+        control: None,
+    };
+    Ok(run.train(model, report)?.model)
+}
+
+impl PolicyRun<'_> {
+    /// Trains `model`, which is on the device with autodiff and is the reference policy too, and tells
+    /// `report` of every step.
+    ///
+    /// # Errors
+    ///
+    /// Non-finite losses or gradients, what the engine fails with, an empty problem list, settings without
+    /// sense, states that cannot be written or read, [`TrainError::Stopped`].
+    pub fn train<M: CausalLm + Sync>(
+        &self,
+        mut model: M,
+        mut report: impl FnMut(PolicyStepReport) -> Result<(), TrainError>,
+    ) -> Result<TrainedPolicy<M>, TrainError> {
+        let Self {
+            algorithm, config, ..
+        } = *self;
+        check(self.task, config)?;
+        let inner_device = self.device.clone().inner();
+        let reference = algorithm.objective.needs_reference().then(|| model.valid());
+        let n_updates = config.n_steps * config.updates_per_step;
+        let mut updater = Updater::try_new(&config.update, n_updates)?;
+        let mut state = RunState::default();
+        let mut best_model = None;
+        if let Some(control) = &self.control {
+            control.checkpoints.check()?;
+            if let Some(saved) = control.checkpoints.find()?.newest {
+                let RunPosition { run, n_updates } = saved.state()?;
+                state = run;
+                updater = updater.after(n_updates, saved.bytes(OPTIMIZER)?)?;
+                best_model = match state.best {
+                    Some(_) => Some(saved.module(BEST, model.clone())?),
+                    None => None,
+                };
+                model = saved.module(MODEL, model)?;
+            }
+        }
+        let mut stream = PromptStream {
+            task: self.task,
+            per_draw: config.prompts_per_step,
+            seed: self.seed,
+            n_draws: state.n_draws,
+        };
+        while state.n_steps < config.n_steps {
+            let step = state.n_steps;
+            let behavior = model.valid();
+            let sampled = sample_step(&behavior, &mut stream, self, (step, &inner_device))?;
+            let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
+            if let Some(reference) = &reference {
+                set_reference(&mut shards, reference, config, &inner_device);
+            }
+            let mut updates = Vec::new();
+            if !shards.is_empty() {
+                for _ in 0..config.updates_per_step {
+                    let (next, update) = self.update(model, &mut updater, &shards)?;
+                    model = next;
+                    updates.push(update);
+                }
+            }
+            state.n_steps += 1;
+            state.n_draws = stream.n_draws;
+            let mut metrics = step_metrics(&sampled, &shards, &updates, config);
+            if let Some(validation) = &self.validation
+                && validation.is_due(state.n_steps, config.n_steps)
+            {
+                let looked = validation.look(&model.valid(), self, &inner_device)?;
+                metrics.extend(looked.metrics());
+                let (n_steps, reward) = (state.n_steps, looked.reward);
+                if state.best.is_none_or(|best| reward > best.reward) {
+                    state.best = Some(BestLook { n_steps, reward });
+                    best_model = Some(model.clone());
+                }
+            }
+            report(PolicyStepReport {
+                step,
+                metrics,
+                rollouts: sampled.rollouts,
+            })?;
+            if let Some(control) = &self.control {
+                control.after_step(state.n_steps, |checkpoints| {
+                    save(checkpoints, &state, (&model, best_model.as_ref()), &updater)
+                })?;
+            }
+        }
+        Ok(TrainedPolicy {
+            model: best_model.unwrap_or(model),
+            n_steps: state.best.map_or(state.n_steps, |best| best.n_steps),
+            validation_reward: state.best.map(|best| best.reward),
+        })
+    }
+
+    /// One update: the optimizer step, and where its importance weights stood before it.
+    fn update<M: CausalLm + Sync>(
+        &self,
+        model: M,
+        updater: &mut Updater,
+        shards: &[PolicyBatch],
+    ) -> Result<(M, (StepStats, UpdateRatios)), TrainError> {
+        let (config, device) = (self.config, self.device);
+        let objective = self.algorithm.objective;
+        let computed = Mutex::new(vec![Vec::new(); shards.len()]);
+        let indexed: Vec<(usize, &PolicyBatch)> = shards.iter().enumerate().collect();
+        let (model, stats) =
+            updater.step_with(model, &indexed, device, |model, (idx, shard)| {
+                let loss = |logprobs| objective.loss(shard, shard.tensors(device), logprobs);
+                let (gradients, logprobs) = match config.logits_chunk {
+                    Some(chunk) => {
+                        let tokens = &shard.tokens;
+                        tokens.chunked_loss(model, config.temperature, chunk, device, loss)
+                    }
+                    None => {
+                        let logprobs = shard.tokens.logprobs(model, config.temperature, device);
+                        let values = logprobs.clone().inner().into_data().iter::<f32>().collect();
+                        (ShardGradients::of(&loss(logprobs), model), values)
+                    }
+                };
+                computed.lock().unwrap_or_else(PoisonError::into_inner)[*idx] = logprobs;
+                gradients
+            })?;
+        let computed = computed
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ratios = UpdateRatios::of(shards, &computed, objective.clip());
+        Ok((model, (stats, ratios)))
+    }
+}
+
+/// What `state.json` of a state holds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct RunPosition {
+    run: RunState,
+    /// Updates: fewer than steps ask for if a step had no group to learn from.
+    n_updates: usize,
+}
+
+fn save<M: CausalLm>(
+    checkpoints: &Checkpoints,
+    state: &RunState,
+    (model, best): (&M, Option<&M>),
+    updater: &Updater,
+) -> Result<(), TrainError> {
+    let (weights, moments) = (module_bytes(model)?, updater.state()?);
+    let best = best.map(module_bytes).transpose()?;
+    let mut parts: Vec<(&str, &[u8])> = vec![(MODEL, &weights), (OPTIMIZER, &moments)];
+    parts.extend(best.as_ref().map(|bytes| (BEST, &bytes[..])));
+    let position = RunPosition {
+        run: *state,
+        n_updates: updater.n_steps(),
+    };
+    checkpoints.save(state.n_steps, &position, &parts)
+}
+
+fn check(task: PolicyTask<'_>, config: &PolicyConfig) -> Result<(), TrainError> {
     if task.problems.is_empty() {
         return Err(TrainError::NoData {
             what: "reinforcement learning",
@@ -182,65 +438,7 @@ pub fn train_policy<M: CausalLm + Sync>(
             allowed: "at least 1 update, 2 rollouts per problem and 1 problem",
         }));
     }
-    check_temperature(config.temperature)?;
-    let inner_device = device.clone().inner();
-    let reference = algorithm.objective.needs_reference().then(|| model.valid());
-    let mut updater = Updater::try_new(&config.update, config.n_steps * config.updates_per_step)?;
-    let mut stream = PromptStream {
-        task,
-        per_draw: config.prompts_per_step,
-        seed,
-        n_draws: 0,
-    };
-    for step in 0..config.n_steps {
-        let behavior = model.valid();
-        let place = (step, &inner_device);
-        let sampled = sample_step(&behavior, &mut stream, algorithm, config, place)?;
-        let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
-        if let Some(reference) = &reference {
-            set_reference(&mut shards, reference, config.temperature, &inner_device);
-        }
-        let mut updates = Vec::new();
-        if !shards.is_empty() {
-            for _ in 0..config.updates_per_step {
-                let (next, update) =
-                    update(model, &mut updater, &shards, algorithm, config, device)?;
-                model = next;
-                updates.push(update);
-            }
-        }
-        report(PolicyStepReport {
-            step,
-            metrics: step_metrics(&sampled, &shards, &updates, config),
-            rollouts: sampled.rollouts,
-        })?;
-    }
-    Ok(model)
-}
-
-/// One update: the optimizer step, and where its importance weights stood before it.
-fn update<M: CausalLm + Sync>(
-    model: M,
-    updater: &mut Updater,
-    shards: &[PolicyBatch],
-    algorithm: &PolicyAlgorithm<'_>,
-    config: &PolicyConfig,
-    device: &Device,
-) -> Result<(M, (StepStats, UpdateRatios)), TrainError> {
-    let objective = algorithm.objective;
-    let computed = Mutex::new(vec![Vec::new(); shards.len()]);
-    let indexed: Vec<(usize, &PolicyBatch)> = shards.iter().enumerate().collect();
-    let (model, stats) = updater.step(model, &indexed, device, |model, (idx, shard)| {
-        let logprobs = shard.tokens.logprobs(model, config.temperature, device);
-        let values = logprobs.clone().inner().into_data().iter::<f32>().collect();
-        computed.lock().unwrap_or_else(PoisonError::into_inner)[*idx] = values;
-        objective.loss(shard, shard.tensors(device), logprobs)
-    })?;
-    let computed = computed
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    let ratios = UpdateRatios::of(shards, &computed, objective.clip());
-    Ok((model, (stats, ratios)))
+    Ok(check_temperature(config.temperature)?)
 }
 
 impl PolicyProblem {
@@ -258,17 +456,22 @@ impl PolicyProblem {
 fn set_reference<M: CausalLm + Sync>(
     shards: &mut [PolicyBatch],
     reference: &M,
-    temperature: f64,
+    config: &PolicyConfig,
     device: &Device,
 ) {
+    let temperature = config.temperature;
     thread::scope(|scope| {
         for shard in shards {
             scope.spawn(|| {
-                let logprobs = shard
-                    .tokens
-                    .logprobs(reference, temperature, device)
-                    .into_data();
-                shard.set_ref_logprobs(logprobs.iter::<f32>().collect());
+                let tokens = &shard.tokens;
+                let logprobs = match config.logits_chunk {
+                    Some(chunk) => tokens.chunked_logprobs(reference, temperature, chunk, device),
+                    None => {
+                        let logprobs = tokens.logprobs(reference, temperature, device);
+                        logprobs.into_data().iter::<f32>().collect()
+                    }
+                };
+                shard.set_ref_logprobs(logprobs);
             });
         }
     });

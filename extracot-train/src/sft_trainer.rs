@@ -1,5 +1,9 @@
 //! Stage 2: supervised fine-tuning on sequences drawn by a curriculum.
 
+mod held_out;
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
@@ -10,8 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::batch::{Sequence, TokenBatch, check_batch_size, completion_loss, length_shards};
+use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::update::{StepStats, UpdateConfig, Updater};
 use crate::weight_average::WeightAverage;
+pub use held_out::HeldOutExamples;
+
+const MODEL: &str = "model.bpk";
+const AVERAGE: &str = "average.bpk";
+const BEST: &str = "best.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
 
 /// Settings of a supervised run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,23 +49,213 @@ pub struct SftConfig {
     pub update: UpdateConfig,
 }
 
-/// Trains on sequences from `draw`, which gives the example of a progress in `[0, 1]` and a random
-/// stream, and tells `report` the statistics of every step.
+/// An example to draw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExampleDraw {
+    /// Its place among all examples of the run, from 0.
+    pub index: usize,
+    /// Share of the steps that are done, in `[0, 1)`.
+    pub progress: f64,
+    /// Its random stream.
+    pub seed: Seed,
+}
+
+impl ExampleDraw {
+    /// The draw at a place of a run.
+    ///
+    /// # Panics
+    ///
+    /// If the batches of the run are empty.
+    pub fn of_run(index: usize, config: &SftConfig, seed: Seed) -> Self {
+        let step = index / config.batch_size;
+        Self {
+            index,
+            progress: step as f64 / config.n_steps as f64,
+            seed: seed.derive("sft-example", index as u64),
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SftStepReport {
+    /// The step, from 0.
+    pub step: usize,
+    /// Of the optimizer.
+    pub stats: StepStats,
+    /// Mean `-log p` per completion token of the held-out examples, in nats, if they were looked at.
+    pub held_out_loss: Option<f64>,
+}
+
+/// Supervised fine-tuning from its first step, or from the last state in its folder, to its end.
 ///
 /// The loss is the mean negative log-probability of the completion tokens of a batch; 0, and no
-/// gradient, for a batch without any.
+/// gradient, for a batch without any. A run that was killed and goes on gives the same bytes as one that
+/// was not.
+#[derive(Debug, Clone, Copy)]
+pub struct SftRun<'a> {
+    /// Steps, batches and optimizer.
+    pub config: &'a SftConfig,
+    /// The device, with autodiff.
+    pub device: &'a Device,
+    /// Root of the random streams of the examples.
+    pub seed: Seed,
+    /// What is looked at on the way: the weights that come out are those with the lowest loss on them, the
+    /// earlier of equal ones. The last weights come out without it.
+    pub held_out: Option<HeldOutExamples<'a>>,
+    /// Makes the run one that can be gone on with.
+    pub control: Option<RunControl<'a>>,
+}
+
+/// What a run leaves.
+#[derive(Debug, Clone)]
+pub struct TrainedSft<M> {
+    /// The model.
+    pub model: M,
+    /// Steps after which it was what it is.
+    pub n_steps: usize,
+    /// Its loss on the held-out examples, if there are any.
+    pub held_out_loss: Option<f64>,
+}
+
+/// Where a run stands, beside weights and optimizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct RunState {
+    n_steps: usize,
+    best: Option<BestLook>,
+}
+
+/// The look at held-out examples with the lowest loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct BestLook {
+    n_steps: usize,
+    loss: f64,
+}
+
+/// [`SftRun::train`] without held-out examples and states: trains on sequences from `draw` and tells
+/// `report` the statistics of every step.
 ///
 /// # Errors
 ///
-/// What `draw` and `report` fail with, and non-finite losses or gradients.
+/// As [`SftRun::train`].
 pub fn train_sft<M: CausalLm + Sync>(
-    mut model: M,
+    model: M,
     config: &SftConfig,
     device: &Device,
     seed: Seed,
-    mut draw: impl FnMut(f64, Seed) -> Result<SftExample, TrainError>,
+    draw: impl FnMut(ExampleDraw) -> Result<SftExample, TrainError>,
     mut report: impl FnMut(usize, &StepStats) -> Result<(), TrainError>,
 ) -> Result<M, TrainError> {
+    let run = SftRun {
+        config,
+        device,
+        seed,
+        held_out: None,
+        control: None,
+    };
+    let trained = run.train(model, draw, |step| report(step.step, &step.stats))?;
+    Ok(trained.model)
+}
+
+impl SftRun<'_> {
+    /// Trains `model`, which is on the device with autodiff, on the examples that `draw` gives, and tells
+    /// `report` every step.
+    ///
+    /// # Errors
+    ///
+    /// What `draw` and `report` fail with; settings without sense; non-finite losses or gradients; states
+    /// that cannot be written or read; [`TrainError::Stopped`].
+    pub fn train<M: CausalLm + Sync>(
+        &self,
+        mut model: M,
+        mut draw: impl FnMut(ExampleDraw) -> Result<SftExample, TrainError>,
+        mut report: impl FnMut(&SftStepReport) -> Result<(), TrainError>,
+    ) -> Result<TrainedSft<M>, TrainError> {
+        let Self { config, device, .. } = *self;
+        check(config)?;
+        let mut state = RunState::default();
+        let mut updater = Updater::try_new(&config.update, config.n_steps)?;
+        let decay = config.ema_decay;
+        let mut average = (decay > 0.0).then(|| WeightAverage::new(&model, decay));
+        let mut best_model = None;
+        if let Some(control) = &self.control {
+            control.checkpoints.check()?;
+            if let Some(saved) = control.checkpoints.find()?.newest {
+                state = saved.state()?;
+                updater = updater.after(state.n_steps, saved.bytes(OPTIMIZER)?)?;
+                if average.is_some() {
+                    let averages = saved.module(AVERAGE, model.clone())?;
+                    average = Some(WeightAverage::after(&averages, decay, state.n_steps));
+                }
+                best_model = match state.best {
+                    Some(_) => Some(saved.module(BEST, model.clone())?),
+                    None => None,
+                };
+                model = saved.module(MODEL, model)?;
+            }
+        }
+        while state.n_steps < config.n_steps {
+            let step = state.n_steps;
+            let (next, stats) = self.step(model, &mut updater, step, &mut draw)?;
+            model = next;
+            state.n_steps += 1;
+            if let Some(average) = &mut average {
+                average.update(&model);
+            }
+            let held_out_loss = match &self.held_out {
+                Some(held_out) if held_out.is_due(state.n_steps, config.n_steps) => {
+                    let current = averaged(average.as_ref(), model.clone());
+                    let loss = held_out.loss(&current.valid(), config, device)?;
+                    if state.best.is_none_or(|best| loss < best.loss) {
+                        let n_steps = state.n_steps;
+                        state.best = Some(BestLook { n_steps, loss });
+                        best_model = Some(current);
+                    }
+                    Some(loss)
+                }
+                _ => None,
+            };
+            report(&SftStepReport {
+                step,
+                stats,
+                held_out_loss,
+            })?;
+            if let Some(control) = &self.control {
+                control.after_step(state.n_steps, |checkpoints| {
+                    let average = average.as_ref().map(|a| a.apply(model.clone()));
+                    let models = (&model, average.as_ref(), best_model.as_ref());
+                    save(checkpoints, &state, models, &updater)
+                })?;
+            }
+        }
+        Ok(TrainedSft {
+            model: best_model.unwrap_or_else(|| averaged(average.as_ref(), model)),
+            n_steps: state.best.map_or(state.n_steps, |best| best.n_steps),
+            held_out_loss: state.best.map(|best| best.loss),
+        })
+    }
+
+    fn step<M: CausalLm + Sync>(
+        &self,
+        model: M,
+        updater: &mut Updater,
+        step: usize,
+        draw: &mut impl FnMut(ExampleDraw) -> Result<SftExample, TrainError>,
+    ) -> Result<(M, StepStats), TrainError> {
+        let Self { config, device, .. } = *self;
+        let first = step * config.batch_size;
+        let examples = (first..first + config.batch_size)
+            .map(|index| draw(ExampleDraw::of_run(index, config, self.seed)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let shards = shards(&examples, config);
+        let n_targets: usize = shards.iter().map(TokenBatch::n_targets).sum();
+        updater.step_with(model, &shards, device, |model, shard| {
+            completion_loss(model, shard, n_targets.max(1), config.logits_chunk, device)
+        })
+    }
+}
+
+fn check(config: &SftConfig) -> Result<(), TrainError> {
     check_batch_size(config.batch_size)?;
     if !(0.0..1.0).contains(&config.ema_decay) {
         return Err(CoreError::Setting {
@@ -64,36 +265,30 @@ pub fn train_sft<M: CausalLm + Sync>(
         }
         .into());
     }
-    let mut updater = Updater::try_new(&config.update, config.n_steps)?;
-    let mut average =
-        (config.ema_decay > 0.0).then(|| WeightAverage::new(&model, config.ema_decay));
-    for step in 0..config.n_steps {
-        let progress = step as f64 / config.n_steps as f64;
-        let examples = (0..config.batch_size)
-            .map(|i| {
-                let example_idx = step * config.batch_size + i;
-                draw(progress, seed.derive("sft-example", example_idx as u64))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let shards = shards(&examples, config);
-        let n_targets = shards
-            .iter()
-            .map(TokenBatch::n_targets)
-            .sum::<usize>()
-            .max(1);
-        let (next, stats) = updater.step_with(model, &shards, device, |model, shard| {
-            completion_loss(model, shard, n_targets, config.logits_chunk, device)
-        })?;
-        model = next;
-        if let Some(average) = &mut average {
-            average.update(&model);
-        }
-        report(step, &stats)?;
-    }
-    Ok(match average {
+    Ok(())
+}
+
+/// The model with its averaged weights, if there are any.
+fn averaged<M: CausalLm>(average: Option<&WeightAverage>, model: M) -> M {
+    match average {
         Some(average) => average.apply(model),
         None => model,
-    })
+    }
+}
+
+fn save<M: CausalLm>(
+    checkpoints: &Checkpoints,
+    state: &RunState,
+    (model, average, best): (&M, Option<&M>, Option<&M>),
+    updater: &Updater,
+) -> Result<(), TrainError> {
+    let (weights, moments) = (module_bytes(model)?, updater.state()?);
+    let average = average.map(module_bytes).transpose()?;
+    let best = best.map(module_bytes).transpose()?;
+    let mut parts: Vec<(&str, &[u8])> = vec![(MODEL, &weights), (OPTIMIZER, &moments)];
+    parts.extend(average.as_ref().map(|bytes| (AVERAGE, &bytes[..])));
+    parts.extend(best.as_ref().map(|bytes| (BEST, &bytes[..])));
+    checkpoints.save(state.n_steps, state, &parts)
 }
 
 /// A batch in pieces of similar lengths: little padding.
@@ -118,119 +313,4 @@ fn shards(examples: &[SftExample], config: &SftConfig) -> Vec<TokenBatch> {
             }
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use extracot_models::BigramLm;
-
-    fn config(ema_decay: f64) -> SftConfig {
-        SftConfig {
-            n_steps: 40,
-            batch_size: 4,
-            n_shards: 2,
-            ema_decay,
-            logits_chunk: None,
-            row_tokens: None,
-            update: UpdateConfig {
-                learning_rate: 0.1,
-                warmup_steps: 2,
-                final_rate_share: 0.1,
-                weight_decay: 0.0,
-                decay_embeddings: true,
-                beta_1: 0.9,
-                beta_2: 0.98,
-                clip_norm: 1.0,
-            },
-        }
-    }
-
-    /// Completions of 1 to 4 tokens that count upwards.
-    fn draw(_progress: f64, seed: Seed) -> Result<SftExample, TrainError> {
-        let n_tokens = 1 + seed.0 % 4;
-        Ok(SftExample {
-            problem_id: "p".to_owned(),
-            control: None,
-            level: None,
-            prompt_ids: vec![0],
-            completion_ids: (1..=n_tokens as u32).collect(),
-        })
-    }
-
-    /// The losses of all steps, and the loss of the model that comes out.
-    fn losses(config: &SftConfig) -> Result<(Vec<f64>, f64), TrainError> {
-        let device = Device::flex().autodiff();
-        let model = BigramLm::new(&vec![vec![0.0; 6]; 6], &device);
-        let mut losses = Vec::new();
-        let model = train_sft(model, config, &device, Seed(5), draw, |_, stats| {
-            losses.push(stats.loss);
-            Ok(())
-        })?;
-        let once = SftConfig {
-            n_steps: 1,
-            ema_decay: 0.0,
-            ..*config
-        };
-        let mut after = 0.0;
-        train_sft(model, &once, &device, Seed(6), draw, |_, stats| {
-            after = stats.loss;
-            Ok(())
-        })?;
-        Ok((losses, after))
-    }
-
-    #[test]
-    fn learns_to_count() {
-        let (losses, after) = losses(&config(0.0)).unwrap();
-        // Six tokens are equally likely at first. What stays is not known: where the counting ends
-        // is not part of the completion.
-        assert!((losses[0] - 6.0_f64.ln()).abs() < 1e-4, "{}", losses[0]);
-        assert!(after < 0.2, "{after}");
-    }
-
-    #[test]
-    fn an_average_of_the_weights_comes_out_where_it_is_asked_for() {
-        let (of_steps, last) = losses(&config(0.0)).unwrap();
-        let (of_averaged, averaged) = losses(&config(0.9)).unwrap();
-        // The steps are the same; the average lags behind.
-        assert_eq!(of_steps, of_averaged);
-        assert!(
-            averaged > last && averaged < of_steps[0],
-            "{averaged} {last}"
-        );
-    }
-
-    #[test]
-    fn chunks_and_packed_rows_train_the_same_model() {
-        let plain = losses(&config(0.0)).unwrap();
-        let lean = SftConfig {
-            logits_chunk: NonZeroUsize::new(3),
-            row_tokens: NonZeroUsize::new(5),
-            ..config(0.0)
-        };
-        let lean = losses(&lean).unwrap();
-        for (lean, plain) in lean.0.iter().zip(&plain.0) {
-            assert!((lean - plain).abs() < 1e-4, "{lean} {plain}");
-        }
-        assert_ne!(lean, plain);
-    }
-
-    #[test]
-    fn settings_without_sense_are_refused_by_key() {
-        for (config, key) in [
-            (config(1.0), "ema_decay"),
-            (config(f64::NAN), "ema_decay"),
-            (
-                SftConfig {
-                    batch_size: 0,
-                    ..config(0.0)
-                },
-                "batch_size",
-            ),
-        ] {
-            let error = losses(&config).unwrap_err().to_string();
-            assert!(error.contains(key), "{error}");
-        }
-    }
 }

@@ -37,6 +37,14 @@ impl WeightAverage {
         average
     }
 
+    /// Goes on behind `n_steps` steps with the averages after them as the weights of `averages`.
+    pub fn after<M: Module>(averages: &M, decay: f64, n_steps: usize) -> Self {
+        Self {
+            step: n_steps,
+            ..Self::new(averages, decay)
+        }
+    }
+
     /// Takes the weights after a step into the average.
     pub fn update<M: Module>(&mut self, model: &M) {
         let step = self.step as f64;
@@ -48,9 +56,9 @@ impl WeightAverage {
     }
 
     /// `model` with the averages as its weights.
-    pub fn apply<M: Module>(mut self, model: M) -> M {
+    pub fn apply<M: Module>(&self, model: M) -> M {
         model.map(&mut Replace {
-            averages: &mut self.averages,
+            averages: &self.averages,
         })
     }
 }
@@ -72,12 +80,12 @@ impl ModuleVisitor for Mix<'_> {
 }
 
 struct Replace<'a> {
-    averages: &'a mut TensorContainer<ParamId>,
+    averages: &'a TensorContainer<ParamId>,
 }
 
 impl ModuleMapper for Replace<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let average = self.averages.remove::<Tensor<D>>(&param.id);
+        let average = self.averages.get::<Tensor<D>>(&param.id);
         param.map(|weight| match average {
             // Sums of leaves are no leaves, not even untracked ones.
             Some(average) => average.detach().set_require_grad(weight.is_require_grad()),

@@ -56,7 +56,7 @@ fn train(model: Decoder, n_steps: usize) -> Decoder {
         completion_ids: vec![17, 90, 258, 4],
     };
     let device = Device::flex().autodiff();
-    let draw = |_: f64, _: Seed| Ok(example.clone());
+    let draw = |_| Ok(example.clone());
     train_sft(model, &config, &device, Seed(3), draw, |_, _| Ok(())).unwrap()
 }
 

@@ -16,6 +16,7 @@ use extracot_core::Seed;
 use extracot_core::sft::SftExample;
 use extracot_models::init::randomize;
 use extracot_models::{Decoder, DecoderConfig, DecoderSize};
+use extracot_train::sft_trainer::ExampleDraw;
 use extracot_train::{SftConfig, UpdateConfig, train_sft};
 
 const VOCAB: usize = 151_936;
@@ -81,7 +82,7 @@ fn logits_by_chunks_stay_within_four_times_the_weights() {
     };
     let before = peak_bytes();
     let start = Instant::now();
-    let draw = |_progress: f64, seed: Seed| Ok(example(seed));
+    let draw = |draw: ExampleDraw| Ok(example(draw.seed));
     let model = train_sft(model, &config, &device, Seed(2), draw, |_, stats| {
         assert!(stats.loss > 0.0);
         Ok(())

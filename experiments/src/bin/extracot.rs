@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
 use experiments::commands::{
-    annotate, audit, bench, budgets, build_sft, classify, compare, compress, doctor, estimate,
-    eval, generate, score, train_compressor, verify,
+    annotate, audit, bench, budgets, build_sft, chrpo, classify, compare, compress, doctor,
+    estimate, eval, generate, score, sft, train_compressor, verify,
 };
 
 /// Commands on models, think texts and their labels.
@@ -24,6 +24,7 @@ enum Command {
     Bench(bench::Bench),
     Budgets(Box<budgets::Budgets>),
     BuildSft(Box<build_sft::BuildSft>),
+    Chrpo(Box<chrpo::Chrpo>),
     Classify(classify::Classify),
     Compare(compare::Compare),
     Compress(compress::Compress),
@@ -32,6 +33,7 @@ enum Command {
     Eval(Box<eval::Eval>),
     Generate(generate::Generate),
     Score(score::Score),
+    Sft(Box<sft::Sft>),
     TrainCompressor(train_compressor::TrainCompressor),
     Verify(verify::Verify),
 }
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Budgets(arguments) => budgets::run(arguments),
         Command::BuildSft(arguments) => build_sft::run(arguments),
+        Command::Chrpo(arguments) => chrpo::run(arguments),
         Command::Classify(arguments) => classify::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Compress(arguments) => compress::run(arguments),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
         Command::Score(arguments) => score::run(arguments),
+        Command::Sft(arguments) => sft::run(arguments),
         Command::TrainCompressor(arguments) => train_compressor::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
     })

@@ -1,17 +1,18 @@
 //! `extracot estimate`: the memory that a run will take; and the check before a run.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
+use extracot_models::lora::LoraConfig;
 use extracot_models::memory::gib;
-use extracot_models::{DecoderConfig, MemoryEstimate, Workload};
+use extracot_models::{DecoderConfig, MemoryEstimate, TrainingRows, Workload};
 
 /// Estimates memory from a model's config.json, without its weights.
 ///
-/// In f32, as if every row were as long as --positions. Gradients are counted once, although each
-/// shard of a step holds its own for a while.
+/// In f32, as if every row were as long as --positions.
 #[derive(Debug, Args)]
 pub struct Estimate {
     /// Model folder in Hugging Face layout; only its config.json is read
@@ -26,6 +27,18 @@ pub struct Estimate {
     /// Longest prompt with its completion, in tokens
     #[arg(long)]
     positions: usize,
+    /// Pieces of a training step that are computed side by side (n_shards)
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+    /// Tokens of a piece whose logits exist at a time in training (logits_chunk); all by default
+    #[arg(long, value_name = "N")]
+    logits_chunk: Option<NonZeroUsize>,
+    /// Rank of adapters that are trained in place of the weights
+    #[arg(long, value_name = "RANK")]
+    lora: Option<usize>,
+    /// With adapters, train the embeddings too
+    #[arg(long, requires = "lora")]
+    lora_embeddings: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -52,14 +65,26 @@ pub fn run(arguments: &Estimate) -> Result<()> {
     let Estimate {
         rows, positions, ..
     } = *arguments;
+    let lora = arguments.lora.map(|rank| LoraConfig {
+        rank,
+        alpha: rank as f64,
+        trains_embeddings: arguments.lora_embeddings,
+    });
+    let training = TrainingRows {
+        rows,
+        positions,
+        n_shards: arguments.shards,
+        logits_chunk: arguments.logits_chunk,
+        lora,
+    };
     let workload = match arguments.task {
         Task::Generate => Workload::Inference {
             rows,
             prompt: positions,
             positions,
         },
-        Task::Sft => Workload::Sft { rows, positions },
-        Task::Chrpo => Workload::Policy { rows, positions },
+        Task::Sft => Workload::Sft(training),
+        Task::Chrpo => Workload::Policy(training),
     };
     print!("{}", MemoryEstimate::new(&config, workload));
     match available_memory() {
@@ -80,7 +105,7 @@ pub(super) fn check_fits(config: &DecoderConfig, dtype: DType, workload: Workloa
     match available_memory() {
         Some(bytes) if needed > bytes => bail!(
             "beside the weights this may take {:.1} GiB of memory, and {:.1} GiB are available; \
-             lower --batch-rows or --max-new-tokens, or add --force\n{estimate}",
+             compute on fewer or shorter rows at a time, or add --force\n{estimate}",
             gib(needed),
             gib(bytes)
         ),

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bench;
 pub mod budgets;
 pub mod build_sft;
+pub mod chrpo;
 pub mod classify;
 pub mod compare;
 pub mod compress;
@@ -23,7 +24,9 @@ mod response_text;
 pub mod rows;
 pub mod score;
 mod scorer;
+pub mod sft;
 pub mod train_compressor;
+pub mod training;
 pub mod verify;
 
 use std::num::NonZeroUsize;

@@ -4,9 +4,7 @@ mod data;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -21,19 +19,16 @@ use extracot_models::{
     ClassifierCheckpoint, ClassifierConfig, FolderClassifier, HfTokenizer, LongformerConfig,
     TokenClassifier,
 };
-use extracot_train::compressor_trainer::{Checkpoints, CompressorRun, HeldOut};
-use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
+use extracot_train::compressor_trainer::{CompressorRun, HeldOut};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::config::content_hash;
-use crate::progress::Progress;
-use crate::run::{claim, is_complete, write_manifest};
+use super::training::{RunFolder, StepProgress, TrainingArguments, hint_to_resume};
 use settings::Settings;
 
 const NAME: &str = "train-compressor";
 const METRICS: &str = "metrics.json";
 const TOKENIZER: &str = "tokenizer.json";
+const SHOWN: [(&str, &str); 2] = [("optim/loss", "loss"), ("held_out/macro_f1", "macro-F1")];
 
 /// Trains a compressor's token classifier.
 ///
@@ -54,33 +49,8 @@ pub struct TrainCompressor {
     /// Classifier folder to start from, instead of a new Longformer
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
-    /// Folder to write
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Settings in TOML, in place of the defaults they name
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Change one setting, as in --set train.n_steps=500 (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-    /// Root of all random streams: the same seed gives the same bytes on CPU
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Go on with the run in the folder
-    #[arg(long)]
-    resume: bool,
-    /// Print the resolved settings and stop
-    #[arg(long)]
-    dry_run: bool,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
-    #[arg(long, default_value = "flex")]
-    device: String,
-    /// Threads, all cores by default; no result depends on their number
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-    /// Print no progress
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    run: TrainingArguments,
 }
 
 /// What a finished run says of itself.
@@ -109,15 +79,13 @@ struct Summary {
 )]
 pub fn run(arguments: &TrainCompressor) -> Result<()> {
     let settings = Settings::resolve(arguments)?;
-    if arguments.dry_run {
+    if arguments.run.dry_run {
         print!("{}", toml::to_string(&settings)?);
         return Ok(());
     }
-    let started = Instant::now();
-    crate::device::set_threads(arguments.threads)?;
-    let device = crate::device::device(&arguments.device)?;
+    let device = arguments.run.device()?;
     let say = |line: &str| {
-        if !arguments.quiet {
+        if !arguments.run.quiet {
             eprintln!("[{NAME}] {line}");
         }
     };
@@ -125,7 +93,7 @@ pub fn run(arguments: &TrainCompressor) -> Result<()> {
     for (reason, n) in &counts {
         say(&format!("{n} {reason}"));
     }
-    let seed = Seed(arguments.seed);
+    let seed = Seed(arguments.run.seed);
     let (train, held_out) = data::split(pairs, settings.held_out_share, seed)?;
     let tokenizer = HfTokenizer::load(&arguments.tokenizer)?;
     let seed = seed.derive("compressor", 0);
@@ -138,19 +106,13 @@ pub fn run(arguments: &TrainCompressor) -> Result<()> {
     let examples = data::examples(&train, &layout)?;
     let texts = data::held_out_texts(&held_out, &layout)?;
 
-    let out = &arguments.out;
-    let resolved = resolved(arguments, &settings)?;
-    if arguments.resume && is_complete(out, &resolved) {
-        say("already complete");
+    let every = (settings.checkpoint_every, settings.keep_last);
+    let inputs = inputs(arguments);
+    let Some(folder) = RunFolder::open(&arguments.run, NAME, &settings, &inputs, every)? else {
         return Ok(());
-    }
-    claim(out, &resolved, arguments.resume)?;
-    let checkpoints = Checkpoints {
-        folder: out.join("checkpoints"),
-        every: settings.checkpoint_every,
     };
     // The summary stands behind the training: where it is, only the end is missing.
-    if !out.join(METRICS).is_file() {
+    if !folder.file(METRICS).is_file() {
         let held_out_texts = HeldOut {
             texts: &texts,
             tokenizer: &tokenizer,
@@ -164,11 +126,13 @@ pub fn run(arguments: &TrainCompressor) -> Result<()> {
             device: &device.clone().autodiff(),
             seed,
             held_out: (!texts.is_empty()).then_some(held_out_texts),
-            checkpoints: Some(checkpoints.clone()),
+            control: Some(folder.control()),
         };
-        let n_done = checkpoints.n_steps()?;
-        let mut sink = ShownSink::open(out, n_done, settings.train.n_steps, arguments.quiet)?;
-        let trained = run.train(start.model, &mut sink)?;
+        let steps = (folder.n_done, settings.train.n_steps);
+        let quiet = arguments.run.quiet;
+        let mut sink =
+            StepProgress::open(NAME, &folder.file("events.jsonl"), steps, &SHOWN, quiet)?;
+        let trained = run.train(start.model, &mut sink).map_err(hint_to_resume)?;
         let summary = Summary {
             counts,
             n_train_traces: train.len(),
@@ -178,11 +142,15 @@ pub fn run(arguments: &TrainCompressor) -> Result<()> {
             held_out: trained.quality.map(|quality| quality.metrics()),
         };
         say(&told(&summary));
-        write(out, &arguments.tokenizer, start.config, trained.model)?;
-        save_json(&summary, &out.join(METRICS))?;
+        write(
+            &folder.path,
+            &arguments.tokenizer,
+            start.config,
+            trained.model,
+        )?;
+        save_json(&summary, &folder.file(METRICS))?;
     }
-    checkpoints.remove()?;
-    write_manifest(out, NAME, content_hash(&resolved)?, started)
+    folder.finish()
 }
 
 /// The classifier before its first step.
@@ -217,68 +185,18 @@ fn start(
     Ok(ClassifierCheckpoint { model, config })
 }
 
-/// Everything that the result depends on, as the run's config.toml.
-fn resolved(arguments: &TrainCompressor, settings: &Settings) -> Result<String> {
-    let mut text = format!(
-        "# command = \"{NAME}\", seed = {}, device = \"{}\"\n",
-        arguments.seed, arguments.device
-    );
-    let tokenizer = arguments.tokenizer.join(TOKENIZER);
+/// The files that the result depends on, by their names in config.toml.
+fn inputs(arguments: &TrainCompressor) -> Vec<(String, PathBuf)> {
     let mut inputs = vec![
         ("in", arguments.traces.clone()),
         ("labels", arguments.labels.clone()),
-        ("tokenizer", tokenizer),
+        ("tokenizer", arguments.tokenizer.join(TOKENIZER)),
     ];
     if let Some(folder) = &arguments.init {
         inputs.push(("init", folder.join("config.json")));
     }
-    for (name, path) in inputs {
-        let bytes = std::fs::read(&path).map_err(CoreError::io("read", path.as_path()))?;
-        let digest = Sha256::digest(bytes);
-        let hash: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        text += &format!(
-            "# {name} = {:?}, sha256 = \"{hash}\"\n",
-            path.display().to_string()
-        );
-    }
-    Ok(text + &toml::to_string(settings)?)
-}
-
-/// Logs every step and shows it.
-struct ShownSink {
-    log: JsonLinesSink,
-    progress: Progress,
-    /// Of the last look.
-    macro_f1: Option<f64>,
-}
-
-impl ShownSink {
-    fn open(out: &Path, n_done: usize, n_steps: usize, quiet: bool) -> Result<Self> {
-        let path = out.join("events.jsonl");
-        let log = match n_done {
-            0 => JsonLinesSink::create(&path)?,
-            _ => JsonLinesSink::resume(&path, n_done)?,
-        };
-        let progress = Progress::new(NAME, n_steps.saturating_sub(n_done), "steps", quiet);
-        Ok(Self {
-            log,
-            progress,
-            macro_f1: None,
-        })
-    }
-}
-
-impl MetricSink for ShownSink {
-    fn record(&mut self, row: &MetricRow) -> Result<(), CoreError> {
-        self.log.record(row)?;
-        let value = |key: &str| row.metrics.get(key).copied();
-        self.macro_f1 = value("held_out/macro_f1").or(self.macro_f1);
-        let loss = value("optim/loss").unwrap_or(f64::NAN);
-        let quality = self.macro_f1.map(|f1| format!(", macro-F1 {f1:.3}"));
-        let message = format!("loss {loss:.3}{}", quality.unwrap_or_default());
-        self.progress.advance(1, &message);
-        Ok(())
-    }
+    let named = inputs.into_iter();
+    named.map(|(name, path)| (name.to_owned(), path)).collect()
 }
 
 fn told(summary: &Summary) -> String {

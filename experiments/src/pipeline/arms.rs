@@ -1,10 +1,7 @@
 //! Stage 3: the arms of the ablation. An arm is a reward, a baseline and an objective: parts are
 //! left out by composing other types, never by a flag in the loop.
 
-use std::fs::File;
-use std::io::Write;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
 use extracot_core::CoreError;
 use extracot_core::advantage::{AdvantageEstimator, GroupNormalized};
@@ -12,17 +9,22 @@ use extracot_core::reward::{
     AccuracyReward, Calibration, ControlHeadReward, HierarchicalReward, Integrity, Mode, Reward,
 };
 use extracot_models::PolicyCheckpoint;
-use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
+use extracot_train::checkpoints::RunControl;
+use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
 use extracot_train::objective::{Chrpo, Grpo, PolicyObjective};
 use extracot_train::policy_trainer::{
-    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, RolloutRow, train_policy,
+    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyRun, PolicyTask, RolloutRow, RolloutSource,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{Pipeline, Prepared, dapo, dr_grpo, l1_exact, thinkless};
 use crate::config::{AblationConfig, RewardConfig};
+use crate::interrupt;
 use crate::run::StageFolder;
+
+/// Steps between two states of a stage: a killed run loses the step in flight.
+const ARM_STATE_EVERY: usize = 1;
 
 /// One arm.
 pub struct Arm {
@@ -129,13 +131,9 @@ pub fn accuracy_only(config: &AblationConfig) -> Arm {
     }
 }
 
-/// The arm of a name in the runs of `chrpo_ablation`, `objective_ablation`, `main_table` and `kappa_ablation`.
-///
-/// # Errors
-///
-/// If a constant is not allowed.
-pub fn named_arm(config: &AblationConfig, name: &str) -> Result<Option<Arm>> {
-    let known = [
+/// The arms of `chrpo_ablation`, `objective_ablation` and `main_table`.
+fn known_arms(config: &AblationConfig) -> Result<[Arm; 8]> {
+    Ok([
         full_chrpo(config)?,
         without_control(config)?,
         without_mode_and_control(config)?,
@@ -144,8 +142,28 @@ pub fn named_arm(config: &AblationConfig, name: &str) -> Result<Option<Arm>> {
         dapo(config)?,
         thinkless(config)?,
         l1_exact(config)?,
-    ];
-    if let Some(arm) = known.into_iter().find(|arm| arm.name == name) {
+    ])
+}
+
+/// The names that [`named_arm`] knows, but those of `kappa_ablation`.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn arm_names(config: &AblationConfig) -> Result<Vec<String>> {
+    Ok(known_arms(config)?
+        .into_iter()
+        .map(|arm| arm.name)
+        .collect())
+}
+
+/// The arm of a name in the runs of `chrpo_ablation`, `objective_ablation`, `main_table` and `kappa_ablation`.
+///
+/// # Errors
+///
+/// If a constant is not allowed.
+pub fn named_arm(config: &AblationConfig, name: &str) -> Result<Option<Arm>> {
+    if let Some(arm) = known_arms(config)?.into_iter().find(|arm| arm.name == name) {
         return Ok(Some(arm));
     }
     let Some(kappa) = name
@@ -202,53 +220,46 @@ pub fn train_arm(
             objective: arm.objective.as_ref(),
         };
         let (device, model) = pipeline.trainable(&policy.checkpoint.model);
-        let progress = pipeline.progress(&arm.name, config.n_steps, "steps");
-        let mut events = JsonLinesSink::create(&stage.path("events.jsonl"))?;
-        let rollouts_path = stage.path("rollouts.jsonl");
-        let mut rollouts = File::create(&rollouts_path)
-            .with_context(|| format!("cannot create {}", rollouts_path.display()))?;
+        let checkpoints = stage.checkpoints(ARM_STATE_EVERY);
+        let n_done = checkpoints.find()?.newest.map_or(0, |state| state.n_steps);
+        let progress = pipeline.progress(&arm.name, config.n_steps - n_done, "steps");
+        let mut events = StepLog::resume(&stage.path("events.jsonl"), n_done)?;
+        let mut rollouts = StepLog::resume(&stage.path("rollouts.jsonl"), n_done)?;
         // The same streams for every arm: they differ by their algorithm only.
-        let seed = pipeline.seed.derive("arm", 0);
-        let model = train_policy(
-            model,
-            PolicyTask {
+        let run = PolicyRun {
+            task: PolicyTask {
                 problems: &problems,
                 context: &policy.context(),
             },
-            &algorithm,
+            algorithm: &algorithm,
             config,
-            &device,
-            seed,
-            |step| {
-                let metric = |key: &str| step.metrics.get(key).copied().unwrap_or(0.0);
-                progress.advance(
-                    1,
-                    &format!(
-                        "accuracy {:.2}, ratio {:.2}",
-                        metric("rollout/accuracy"),
-                        metric("ratio/realized_mean")
-                    ),
-                );
-                let mut lines = Vec::new();
-                for row in step.rollouts {
-                    let arm = arm.name.clone();
-                    serde_json::to_writer(&mut lines, &LoggedRollout { arm, row })
-                        .map_err(|error| CoreError::io("write", &rollouts_path)(error.into()))?;
-                    lines.push(b'\n');
-                }
-                rollouts
-                    .write_all(&lines)
-                    .map_err(CoreError::io("write", &rollouts_path))?;
-                let row = MetricRow {
-                    stage: arm.name.clone(),
-                    step: step.step,
-                    metrics: step.metrics,
-                };
-                Ok(events.record(&row)?)
+            device: &device,
+            seed: pipeline.seed.derive("arm", 0),
+            source: RolloutSource::Sampled {
+                keeps_tokens: false,
             },
-        )?;
+            validation: None,
+            control: Some(RunControl {
+                checkpoints: &checkpoints,
+                should_stop: &interrupt::is_asked,
+            }),
+        };
+        let trained = run.train(model, |step| {
+            let metric = |key: &str| step.metrics.get(key).copied().unwrap_or(0.0);
+            let (accuracy, ratio) = (metric("rollout/accuracy"), metric("ratio/realized_mean"));
+            progress.advance(1, &format!("accuracy {accuracy:.2}, ratio {ratio:.2}"));
+            rollouts.append(step.rollouts.into_iter().map(|row| LoggedRollout {
+                arm: arm.name.clone(),
+                row,
+            }))?;
+            Ok(events.record(&MetricRow {
+                stage: arm.name.clone(),
+                step: step.step,
+                metrics: step.metrics,
+            })?)
+        })?;
         let checkpoint = PolicyCheckpoint {
-            model: model.valid(),
+            model: trained.model.valid(),
             ..policy.checkpoint.clone()
         };
         Ok(checkpoint.save(&stage.model)?)

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
+use extracot_core::digest::sha256;
 use extracot_core::jsonl::write_atomic;
 use extracot_core::prompt::TURN_CLOSE;
 use extracot_core::sft::{SftBuilder, SftExample};
@@ -13,8 +14,8 @@ use extracot_core::{ChatTemplate, ControlToken, CoreError, Problem, Seed, Tokeni
 use extracot_models::init::randomize;
 use extracot_models::weights::{load_weights, save_weights};
 use extracot_models::{CompanionFiles, Decoder, DecoderConfig, HfTokenizer, PolicyCheckpoint};
-use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
-use extracot_train::train_sft;
+use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
+use extracot_train::sft_trainer::{ExampleDraw, train_sft};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +139,7 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
              add --set base.source=\"trained\" to train one on the file"
         ),
         (BaseSource::Shipped, false) => {
-            let contents = SHIPPED.map(|(_, bytes)| content_of(bytes));
+            let contents = SHIPPED.map(|(_, bytes)| sha256(bytes));
             pipeline.run.stage("base", &("shipped", contents), |stage| {
                 std::fs::create_dir_all(&stage.model)?;
                 for (name, bytes) in SHIPPED {
@@ -161,7 +162,7 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
                     true => worked_examples(&pipeline.problems.train),
                     false => Vec::new(),
                 };
-                let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
+                let mut sink = StepLog::create(&stage.path("events.jsonl"))?;
                 let device = &pipeline.device;
                 let trained =
                     train_base(config, &worked, device, seed, pipeline.quiet, None, |row| {
@@ -172,15 +173,6 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
             })
         }
     }
-}
-
-fn content_of(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(bytes)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Worked solutions as chains of thought.
@@ -270,7 +262,7 @@ pub fn train_base(
             model = load_weights(model, kept)?;
             continue;
         }
-        let draw = |progress: f64, seed: Seed| match fitting.len() {
+        let draw = |ExampleDraw { progress, seed, .. }| match fitting.len() {
             0 => Ok(example(&pretraining_example(part, progress, seed))?),
             n => Ok(fitting[seed.rng().random_range(0..n)].clone()),
         };

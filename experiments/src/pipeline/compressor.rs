@@ -18,7 +18,7 @@ use extracot_models::scorer::{
 };
 use extracot_models::weights::{WEIGHTS, load_weights, save_weights};
 use extracot_train::compressor_trainer::{KeepExample, train_compressor};
-use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
+use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
 use serde::{Deserialize, Serialize};
 
 use super::{Pipeline, Policy};
@@ -83,7 +83,7 @@ pub fn train_compressor_stage(
         let seed = pipeline.seed.derive("compressor", 0);
         let model = randomize(Longformer::new(&longformer, &device), 1.0, 0.05, seed);
         let progress = pipeline.progress("compressor", config.train.n_steps, "steps");
-        let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
+        let mut sink = StepLog::create(&stage.path("events.jsonl"))?;
         let model = train_compressor(
             model,
             &examples,

@@ -26,7 +26,7 @@ use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint, StopRule};
 use extracot_train::evaluate::TaskContext;
 
 pub use arms::{
-    Arm, LoggedRollout, TrainedArm, accuracy_only, full_chrpo, named_arm, train_arm,
+    Arm, LoggedRollout, TrainedArm, accuracy_only, arm_names, full_chrpo, named_arm, train_arm,
     without_control, without_mode_and_control,
 };
 pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};

@@ -8,19 +8,25 @@ use burn::module::Module;
 use extracot_core::sft::{FixedRatio, MixedRatio, RatioCurriculum, SftBuilder, SftExample};
 use extracot_core::{ControlToken, KeepLevel, ReasoningTrace, Seed, Tokenizer};
 use extracot_models::PolicyCheckpoint;
-use extracot_train::metrics::{JsonLinesSink, MetricRow, MetricSink};
+use extracot_train::checkpoints::RunControl;
+use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
 use extracot_train::policy_trainer::PolicyProblem;
-use extracot_train::{SftConfig, TrainError, train_sft};
+use extracot_train::sft_trainer::{ExampleDraw, SftRun};
+use extracot_train::{SftConfig, TrainError};
 use rand::RngExt;
 use serde::Serialize;
 
 use super::arms::slug;
 use super::compressor::CompressedTrace;
 use super::{Pipeline, Policy};
+use crate::interrupt;
 use crate::run::StageFolder;
 
 /// The stage of the fixed levels, and its random stream.
 const FIXED: &str = "sft_fixed";
+
+/// Steps between two states of a stage: a killed run loses fewer.
+const SFT_STATE_EVERY: usize = 20;
 
 /// Think texts by level; each problem once per level.
 struct Queues {
@@ -195,21 +201,32 @@ fn train(
 ) -> Result<()> {
     let seed = pipeline.seed.derive(stream, 0);
     let (device, model) = pipeline.trainable(&policy.checkpoint.model);
-    let progress = pipeline.progress(&stage.name, config.n_steps, "steps");
-    let mut sink = JsonLinesSink::create(&stage.path("events.jsonl"))?;
-    let counting = |share: f64, seed: Seed| {
-        let drawn = draw(share, seed)?;
-        *counts
-            .entry(format!("drawn: {}", drawn.source))
-            .or_default() += 1;
-        Ok(drawn.example)
+    let checkpoints = stage.checkpoints(SFT_STATE_EVERY);
+    let n_done = checkpoints.find()?.newest.map_or(0, |state| state.n_steps);
+    let progress = pipeline.progress(&stage.name, config.n_steps - n_done, "steps");
+    let mut sink = StepLog::resume(&stage.path("events.jsonl"), n_done)?;
+    let run = SftRun {
+        config,
+        device: &device,
+        seed,
+        held_out: None,
+        control: Some(RunControl {
+            checkpoints: &checkpoints,
+            should_stop: &interrupt::is_asked,
+        }),
     };
-    let model = train_sft(model, config, &device, seed, counting, |step, stats| {
-        progress.advance(1, &format!("loss {:.3}", stats.loss));
-        Ok(sink.record(&MetricRow::of_step(&stage.name, step, stats))?)
+    let example = |of: ExampleDraw| Ok(draw(of.progress, of.seed)?.example);
+    let trained = run.train(model, example, |step| {
+        progress.advance(1, &format!("loss {:.3}", step.stats.loss));
+        Ok(sink.record(&MetricRow::of_step(&stage.name, step.step, &step.stats))?)
     })?;
+    for index in 0..config.n_steps * config.batch_size {
+        let of = ExampleDraw::of_run(index, config, seed);
+        let source = draw(of.progress, of.seed)?.source;
+        *counts.entry(format!("drawn: {source}")).or_default() += 1;
+    }
     let checkpoint = PolicyCheckpoint {
-        model: model.valid(),
+        model: trained.model.valid(),
         ..policy.checkpoint
     };
     stage.write("counts.jsonl", &[counts])?;

@@ -12,12 +12,11 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 pub use kind::DatasetKind;
 pub use leakage::{Leakage, SharedProblem, leakage};
 pub use options::{accepted_answers, option_text, verify_problem};
 
+use crate::digest::sha256;
 use crate::{CoreError, Problem};
 use row::Row;
 
@@ -117,12 +116,11 @@ pub fn read_problems(path: &Path, kind: Option<DatasetKind>) -> Result<Dataset, 
     if problems.is_empty() {
         return Err(empty(path, &counts));
     }
-    let digest = Sha256::digest(&bytes);
     Ok(Dataset {
         problems,
         kind,
         counts,
-        hash: digest.iter().take(8).map(|b| format!("{b:02x}")).collect(),
+        hash: sha256(&bytes)[..16].to_owned(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! From token ids to tensors: one layout for supervised and policy training.
 
+mod chunked_head;
 mod completion_loss;
 mod policy;
 mod shards;
@@ -8,7 +9,7 @@ mod shared_prompts;
 mod testing;
 mod tokens;
 
-pub use completion_loss::completion_loss;
+pub use completion_loss::{completion_loss, completion_nll};
 pub use policy::{PolicyBatch, PolicyRow, PolicyTensors};
 pub use shards::length_shards;
 pub use shared_prompts::SharedPromptBatch;

@@ -1,12 +1,15 @@
 //! Completions of few prompts: every prompt is computed once, however many completions follow it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_models::{CausalLm, RaggedBatch};
 
 use super::Sequence;
+use super::chunked_head::{Predicted, leaf_like};
 use super::tokens::{ints, target_logprobs};
+use crate::update::ShardGradients;
 
 /// Completions behind shared prompts. Prompts are padded on the left, so that they end together;
 /// completions on the right.
@@ -91,6 +94,62 @@ impl SharedPromptBatch {
     ///
     /// - output: `[n_targets]`, row after row
     pub fn logprobs<M: CausalLm>(&self, model: &M, temperature: f64, device: &Device) -> Tensor<1> {
+        let predictors = self.predictor_states(model, device);
+        target_logprobs(model, predictors, &self.targets, temperature)
+    }
+
+    /// [`Self::logprobs`] without a graph, with the logits of `chunk` tokens at a time.
+    pub fn chunked_logprobs<M: CausalLm>(
+        &self,
+        model: &M,
+        temperature: f64,
+        chunk: NonZeroUsize,
+        device: &Device,
+    ) -> Vec<f32> {
+        self.predicted(model, temperature, chunk, device)
+            .logprobs(model)
+    }
+
+    /// Loss and gradients of `loss`, a function of the log-probabilities, with the logits of `chunk`
+    /// tokens at a time; and the log-probabilities. The head is computed twice for it.
+    pub fn chunked_loss<M: CausalLm>(
+        &self,
+        model: &M,
+        temperature: f64,
+        chunk: NonZeroUsize,
+        device: &Device,
+        loss: impl FnOnce(Tensor<1>) -> Tensor<1>,
+    ) -> (ShardGradients, Vec<f32>) {
+        let predicted = self.predicted(model, temperature, chunk, device);
+        let logprobs = predicted.logprobs(model);
+        let plain = predicted.hidden.clone().inner().device();
+        let data = TensorData::new(logprobs.clone(), [logprobs.len()]);
+        let leaf = leaf_like(&predicted.hidden, Tensor::from_data(data, &plain));
+        let loss = loss(leaf.clone());
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let by_logprob = leaf.grad(&loss.backward());
+        let by_logprob = by_logprob.unwrap_or_else(|| leaf.inner().zeros_like());
+        let (_, grads) = predicted.gradients(model, &by_logprob);
+        (ShardGradients { loss: value, grads }, logprobs)
+    }
+
+    fn predicted<M: CausalLm>(
+        &self,
+        model: &M,
+        temperature: f64,
+        chunk: NonZeroUsize,
+        device: &Device,
+    ) -> Predicted<'_> {
+        Predicted {
+            hidden: self.predictor_states(model, device),
+            targets: &self.targets,
+            temperature,
+            chunk: chunk.get(),
+        }
+    }
+
+    /// The final hidden states that predict the completion tokens: `[n_targets, d_model]`.
+    fn predictor_states<M: CausalLm>(&self, model: &M, device: &Device) -> Tensor<2> {
         let ints2 =
             |data: &TensorData| Tensor::<2, Int>::from_data(data.clone(), (device, DType::I32));
         let ragged = |n_pads| RaggedBatch { n_pads };
@@ -108,8 +167,7 @@ impl SharedPromptBatch {
         let hidden = hidden.flatten::<2>(0, 1); // [n_rows * n_fed, d_model]
 
         let hidden = Tensor::cat(vec![last, hidden], 0);
-        let predictors = hidden.select(0, ints(&self.predictors, device));
-        target_logprobs(model, predictors, &self.targets, temperature)
+        hidden.select(0, ints(&self.predictors, device))
     }
 }
 

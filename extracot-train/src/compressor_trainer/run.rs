@@ -3,15 +3,40 @@
 use burn::tensor::Device;
 use extracot_core::Seed;
 use extracot_models::TokenClassifier;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoints::{BestLook, Checkpoints, RunState};
 use super::held_out::{HeldOut, HeldOutQuality};
 use super::{CompressorConfig, KeepExample, Steps};
 use crate::TrainError;
+use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::metrics::{MetricRow, MetricSink};
 
 /// The stage name of its metric rows.
 const STAGE: &str = "compressor";
+
+const MODEL: &str = "model.bpk";
+const BEST: &str = "best.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+
+/// Where a run stands, beside weights and optimizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct RunState {
+    /// Steps taken.
+    n_steps: usize,
+    /// The best look at held-out texts so far.
+    best: Option<BestLook>,
+    /// Looks since then.
+    n_since_best: usize,
+}
+
+/// A look at held-out texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct BestLook {
+    /// Steps taken before it.
+    n_steps: usize,
+    /// What it showed.
+    quality: HeldOutQuality,
+}
 
 /// Training of a compressor from its first step, or from the last state in its folder, to its end.
 ///
@@ -30,8 +55,8 @@ pub struct CompressorRun<'a> {
     pub seed: Seed,
     /// What is judged by.
     pub held_out: Option<HeldOut<'a>>,
-    /// Where the state is kept. A state in the folder is gone on from: it has to be of the same run.
-    pub checkpoints: Option<Checkpoints>,
+    /// Makes the run one that can be gone on with.
+    pub control: Option<RunControl<'a>>,
 }
 
 /// What a run leaves.
@@ -54,7 +79,7 @@ impl CompressorRun<'_> {
     /// # Errors
     ///
     /// As [`super::train_compressor`]; held-out texts that cannot be scored; files that cannot be
-    /// written or read; what `sink` fails with.
+    /// written or read; what `sink` fails with; [`TrainError::Stopped`].
     ///
     /// # Panics
     ///
@@ -70,13 +95,16 @@ impl CompressorRun<'_> {
         }
         let mut state = RunState::default();
         let mut best_model = None;
-        if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.check()?;
-            if let Some(resumed) = checkpoints.load(&model)? {
-                steps = steps.after(resumed.state.n_steps, resumed.optimizer)?;
-                state = resumed.state;
-                model = resumed.model;
-                best_model = resumed.best_model;
+        if let Some(control) = &self.control {
+            control.checkpoints.check()?;
+            if let Some(saved) = control.checkpoints.find()?.newest {
+                state = saved.state()?;
+                steps = steps.after(state.n_steps, saved.bytes(OPTIMIZER)?)?;
+                best_model = match state.best {
+                    Some(_) => Some(saved.module(BEST, model.valid())?),
+                    None => None,
+                };
+                model = saved.module(MODEL, model)?;
             }
         }
         while state.n_steps < self.config.n_steps && !self.is_exhausted(&state) {
@@ -95,11 +123,10 @@ impl CompressorRun<'_> {
                 }
             }
             sink.record(&row)?;
-            if let Some(checkpoints) = &self.checkpoints
-                && checkpoints.is_due(state.n_steps)
-            {
-                let models = (&model, best_model.as_ref());
-                checkpoints.save(&state, models, &steps.updater.state()?)?;
+            if let Some(control) = &self.control {
+                control.after_step(state.n_steps, |checkpoints| {
+                    save(checkpoints, &state, &model, best_model.as_ref(), &steps)
+                })?;
             }
         }
         Ok(TrainedCompressor {
@@ -115,6 +142,20 @@ impl CompressorRun<'_> {
         let patience = self.held_out.as_ref().map_or(0, |h| h.config.patience);
         patience > 0 && state.n_since_best >= patience
     }
+}
+
+fn save<C: TokenClassifier>(
+    checkpoints: &Checkpoints,
+    state: &RunState,
+    model: &C,
+    best_model: Option<&C>,
+    steps: &Steps<'_>,
+) -> Result<(), TrainError> {
+    let (weights, moments) = (module_bytes(model)?, steps.updater.state()?);
+    let best = best_model.map(module_bytes).transpose()?;
+    let mut parts: Vec<(&str, &[u8])> = vec![(MODEL, &weights), (OPTIMIZER, &moments)];
+    parts.extend(best.as_ref().map(|best| (BEST, &best[..])));
+    checkpoints.save(state.n_steps, state, &parts)
 }
 
 /// Whether a look is the best so far.

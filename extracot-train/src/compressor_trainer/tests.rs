@@ -11,6 +11,7 @@ use extracot_models::{
 use rand::RngExt;
 
 use super::*;
+use crate::checkpoints::{Checkpoints, RunControl};
 use crate::metrics::{MemorySink, MetricRow, MetricSink};
 
 const SEPARATOR: u32 = b'\n' as u32;
@@ -311,14 +312,18 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     let texts = held_out_texts(&asked_letters(10, Seed(2)));
     // Three steps are no whole round of 40 examples, and the warm-up ends in between.
     let config = config(17, 2, 5e-3);
-    let run = |checkpoints: Option<Checkpoints>, n_rows: usize| {
+    let never = || false;
+    let run = |checkpoints: Option<&Checkpoints>, n_rows: usize| {
         let run = CompressorRun {
             examples: &examples,
             config: &config,
             device: &device,
             seed: Seed(3),
             held_out: Some(held_out(&texts, &plain, 0)),
-            checkpoints,
+            control: checkpoints.map(|checkpoints| RunControl {
+                checkpoints,
+                should_stop: &never,
+            }),
         };
         let mut sink = KilledSink {
             rows: vec![],
@@ -355,13 +360,18 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     let checkpoints = Checkpoints {
         folder: folder.path().join("checkpoints"),
         every: 5,
+        keep_last: 1,
+    };
+    let n_kept_steps = || {
+        let newest = checkpoints.find().unwrap().newest;
+        newest.map_or(0, |state| state.n_steps)
     };
     // Killed before the first state, behind the second, and at once.
     for (n_rows, n_steps, n_saved) in [(4, 0, 0), (12, 0, 10), (0, 10, 10), (100, 10, 15)] {
-        assert_eq!(checkpoints.n_steps().unwrap(), n_steps);
-        let (trained, again) = run(Some(checkpoints.clone()), n_rows);
+        assert_eq!(n_kept_steps(), n_steps);
+        let (trained, again) = run(Some(&checkpoints), n_rows);
         assert_eq!(again[..], rows[n_steps..][..again.len()]);
-        assert_eq!(checkpoints.n_steps().unwrap(), n_saved);
+        assert_eq!(n_kept_steps(), n_saved);
         if let Ok(trained) = trained {
             assert_eq!(again.len(), 7);
             assert!(weights(&trained.model) == weights(&whole.model));
@@ -375,7 +385,7 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     let n_states = std::fs::read_dir(&checkpoints.folder).unwrap().count();
     assert_eq!(n_states, 1);
     checkpoints.remove().unwrap();
-    assert_eq!(checkpoints.n_steps().unwrap(), 0);
+    assert_eq!(n_kept_steps(), 0);
 }
 
 #[test]
@@ -392,7 +402,7 @@ fn a_run_stops_when_held_out_texts_get_no_better_and_gives_the_best_weights() {
             device: &device,
             seed: Seed(3),
             held_out: Some(held_out(&texts, &plain, patience)),
-            checkpoints: None,
+            control: None,
         };
         let model = LinearClassifier::new(266, MAX_POSITIONS, &device);
         run.train(model, &mut MemorySink::default()).unwrap()
@@ -451,15 +461,20 @@ fn settings_without_sense_are_refused_by_key() {
     let texts = held_out_texts(&texts);
     let good = config(2, 1, 1e-3);
     let error = |config: &CompressorConfig, held_out: HeldOut<'_>, every: usize| {
+        let checkpoints = Checkpoints {
+            folder: "absent".into(),
+            every,
+            keep_last: 1,
+        };
         let run = CompressorRun {
             examples: &examples,
             config,
             device: &device,
             seed: Seed(3),
             held_out: Some(held_out),
-            checkpoints: Some(Checkpoints {
-                folder: "absent".into(),
-                every,
+            control: Some(RunControl {
+                checkpoints: &checkpoints,
+                should_stop: &|| false,
             }),
         };
         let model = LinearClassifier::new(266, MAX_POSITIONS, &device);

@@ -6,7 +6,9 @@ use extracot_core::{ControlToken, RolloutEngine, RolloutGroup, SamplingParams, S
 use extracot_models::{CausalLm, LocalEngine, StopRule};
 use rand::seq::SliceRandom;
 
-use super::{LeftOut, PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyTask, RolloutRow};
+use super::{
+    LeftOut, PolicyProblem, PolicyRun, PolicyTask, RolloutRow, RolloutSource, SampledTokens,
+};
 use crate::TrainError;
 use crate::batch::PolicyRow;
 use crate::evaluate::JudgedRollout;
@@ -66,10 +68,10 @@ pub(super) struct StepRollouts {
 pub(super) fn sample_step<M: CausalLm + Sync>(
     behavior: &M,
     stream: &mut PromptStream<'_>,
-    algorithm: &PolicyAlgorithm<'_>,
-    config: &PolicyConfig,
+    run: &PolicyRun<'_>,
     (step, device): (usize, &Device),
 ) -> Result<StepRollouts, TrainError> {
+    let config = run.config;
     let context = stream.task.context;
     // From the whole vocabulary: the recorded log-probabilities are the policy's own.
     let params = SamplingParams::at(config.temperature, config.group_size, config.max_new_tokens);
@@ -89,9 +91,12 @@ pub(super) fn sample_step<M: CausalLm + Sync>(
             .iter()
             .map(|p| context.prompt(&p.problem, Some(ControlToken::Policy)))
             .collect::<Result<_, _>>()?;
-        let groups = engine.rollout(&prompts, &params, seed)?;
+        let groups = match run.source {
+            RolloutSource::Sampled { .. } => engine.rollout(&prompts, &params, seed)?,
+            RolloutSource::Replayed(replay) => replay.rollout(&prompts, &params, seed)?,
+        };
         for (problem, group) in problems.iter().zip(&groups) {
-            sampled.add(problem, group, stream.task, algorithm, config, (step, seed));
+            sampled.add(problem, group, run, (step, seed));
         }
     }
     Ok(sampled)
@@ -102,12 +107,11 @@ impl StepRollouts {
         &mut self,
         problem: &PolicyProblem,
         group: &RolloutGroup,
-        task: PolicyTask<'_>,
-        algorithm: &PolicyAlgorithm<'_>,
-        config: &PolicyConfig,
+        run: &PolicyRun<'_>,
         (step, seed): (usize, Seed),
     ) {
-        let context = task.context;
+        let (context, algorithm, config) = (run.task.context, run.algorithm, run.config);
+        let keeps_tokens = matches!(run.source, RolloutSource::Sampled { keeps_tokens: true });
         let judged: Vec<JudgedRollout> = group
             .rollouts
             .iter()
@@ -164,6 +168,11 @@ impl StepRollouts {
                 reward: rewards[sample_idx].clone(),
                 advantages: advantages.rollouts[sample_idx],
                 left_out,
+                sampled: keeps_tokens.then(|| SampledTokens {
+                    token_ids: rollout.token_ids.clone(),
+                    logprobs: rollout.logprobs.clone(),
+                    finish: rollout.finish,
+                }),
             });
         }
     }

@@ -10,13 +10,15 @@ use extracot_core::{
     AnswerVerifier, ChatTemplate, KeepLevel, Problem, ResponseParser, Seed, Tokenizer, Verdict,
 };
 use extracot_models::BigramLm;
-use extracot_train::UpdateConfig;
+use extracot_train::checkpoints::RunControl;
 use extracot_train::evaluate::TaskContext;
 use extracot_train::loss::ClipRange;
 use extracot_train::objective::{Chrpo, Grpo};
 use extracot_train::policy_trainer::{
-    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyStepReport, PolicyTask, train_policy,
+    PolicyAlgorithm, PolicyConfig, PolicyProblem, PolicyRun, PolicyStepReport, PolicyTask,
+    RolloutSource, TrainedPolicy, Validation,
 };
+use extracot_train::{TrainError, UpdateConfig};
 
 pub(crate) const TOKENS: [&str; 12] = [
     "<COMP_20>",
@@ -127,6 +129,7 @@ pub(crate) fn config(
         temperature: 1.0,
         extra_rounds: 0,
         max_new_tokens: 8,
+        logits_chunk: None,
         batch_rows: 16,
         n_shards,
         update: UpdateConfig {
@@ -158,6 +161,40 @@ pub(crate) fn run(
     seed: Seed,
     mut report: impl FnMut(PolicyStepReport),
 ) -> BigramLm {
+    let way = Way {
+        source: RolloutSource::Sampled {
+            keeps_tokens: false,
+        },
+        control: None,
+        validates: false,
+    };
+    let report = |step| {
+        report(step);
+        Ok(())
+    };
+    run_by(algorithm, table, config, (seed, way), report)
+        .unwrap()
+        .model
+        .valid()
+}
+
+/// How a run goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) source: RolloutSource<'a>,
+    pub(crate) control: Option<RunControl<'a>>,
+    /// Whether it looks at problems on the way: those it trains on, every third step.
+    pub(crate) validates: bool,
+}
+
+/// As [`run`], in any way.
+pub(crate) fn run_by(
+    algorithm: &PolicyAlgorithm<'_>,
+    table: &[Vec<f32>],
+    config: &PolicyConfig,
+    (seed, way): (Seed, Way<'_>),
+    report: impl FnMut(PolicyStepReport) -> Result<(), TrainError>,
+) -> Result<TrainedPolicy<BigramLm>, TrainError> {
     let device = Device::flex();
     let autodiff = device.clone().autodiff();
     let chat = ChatTemplate::default();
@@ -189,12 +226,19 @@ pub(crate) fn run(
         problems: &problems,
         context: &context,
     };
-    let model = BigramLm::new(table, &autodiff).train();
-    let report = |step| {
-        report(step);
-        Ok(())
+    let validation = Validation {
+        problems: &problems,
+        every: 3,
     };
-    train_policy(model, task, algorithm, config, &autodiff, seed, report)
-        .unwrap()
-        .valid()
+    let run = PolicyRun {
+        task,
+        algorithm,
+        config,
+        device: &autodiff,
+        seed,
+        source: way.source,
+        validation: way.validates.then_some(validation),
+        control: way.control,
+    };
+    run.train(BigramLm::new(table, &autodiff).train(), report)
 }

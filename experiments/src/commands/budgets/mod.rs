@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::model::{LoadedModel, WeightDtype};
 use super::rows;
 use report::Report;
-use row::BudgetRow;
+pub(super) use row::BudgetRow;
 
 /// Measures teacher budgets: the smallest level at which a model answers a problem right.
 ///

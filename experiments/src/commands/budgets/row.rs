@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What the reference tokens of a problem are those of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ReferenceSource {
+pub(in crate::commands) enum ReferenceSource {
     /// Its right samples at level 100, in the mean.
     Level100,
     /// Its trace in `--traces`.
@@ -18,7 +18,7 @@ pub(super) enum ReferenceSource {
 
 impl ReferenceSource {
     /// Its name in rows and reports.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::commands) fn name(self) -> &'static str {
         match self {
             Self::Level100 => "level100",
             Self::Trace => "trace",
@@ -29,22 +29,22 @@ impl ReferenceSource {
 
 /// A problem with its teacher budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct BudgetRow {
-    pub(super) id: String,
-    pub(super) question: String,
-    pub(super) answer: String,
+pub(in crate::commands) struct BudgetRow {
+    pub(in crate::commands) id: String,
+    pub(in crate::commands) question: String,
+    pub(in crate::commands) answer: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) options: Vec<String>,
+    pub(in crate::commands) options: Vec<String>,
     /// Null if no level passes.
-    pub(super) budget: Option<KeepLevel>,
+    pub(in crate::commands) budget: Option<KeepLevel>,
     /// One per level.
-    pub(super) outcomes: Vec<LevelOutcome>,
-    pub(super) reference_tokens: usize,
-    pub(super) reference_source: ReferenceSource,
+    pub(in crate::commands) outcomes: Vec<LevelOutcome>,
+    pub(in crate::commands) reference_tokens: usize,
+    pub(in crate::commands) reference_source: ReferenceSource,
 }
 
 impl BudgetRow {
-    pub(super) fn new(
+    pub(in crate::commands) fn new(
         problem: &Problem,
         budget: Option<KeepLevel>,
         outcomes: Vec<LevelOutcome>,
@@ -63,7 +63,7 @@ impl BudgetRow {
     }
 
     /// The name of its bucket.
-    pub(super) fn bucket(&self) -> String {
+    pub(in crate::commands) fn bucket(&self) -> String {
         self.budget
             .map_or_else(|| "none".to_owned(), |level| level.to_string())
     }

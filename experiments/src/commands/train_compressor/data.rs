@@ -13,6 +13,8 @@ use extracot_train::compressor_trainer::HeldOutText;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::commands::training::share_of;
+
 #[derive(Debug, Deserialize)]
 struct TraceRow {
     #[serde(deserialize_with = "text_or_number")]
@@ -129,9 +131,7 @@ fn is_held_out(pair: &LabeledTrace, share: f64, seed: Seed) -> bool {
         true => pair.id.clone(),
         false => words.join(" ").to_lowercase(),
     };
-    // 53 bits are a number in [0, 1) exactly.
-    let draw = seed.derive("held-out", 0).derive(&key, 0).0 >> 11;
-    (draw as f64) < share * (1_u64 << 53) as f64
+    share_of(&key, share, seed)
 }
 
 /// The windows of the traces.

@@ -1,16 +1,12 @@
 //! Settings of the command: the defaults, a file over them, `--set` on top.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, bail};
-use extracot_core::CoreError;
 use extracot_models::{LongformerConfig, LongformerSize};
 use extracot_train::compressor_trainer::HeldOutConfig;
 use extracot_train::{CompressorConfig, Updater};
 use serde::{Deserialize, Serialize};
 
 use super::TrainCompressor;
-use crate::config::parse_over;
 
 const DEFAULTS: &str = include_str!("../../../configs/train_compressor.toml");
 
@@ -20,6 +16,7 @@ const DEFAULTS: &str = include_str!("../../../configs/train_compressor.toml");
 pub(super) struct Settings {
     pub(super) held_out_share: f64,
     pub(super) checkpoint_every: usize,
+    pub(super) keep_last: usize,
     /// Of a new classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) model: Option<LongformerSize>,
@@ -29,22 +26,11 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn resolve(arguments: &TrainCompressor) -> Result<Self> {
-        let file = match &arguments.config {
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(CoreError::io("read", path.as_path()))?
-            }
-            None => String::new(),
-        };
-        let sources = || {
-            let name = |path: &PathBuf| path.display().to_string();
-            let file = arguments.config.as_ref().map_or("defaults".into(), name);
-            format!("settings of {file} with {:?}", arguments.overrides)
-        };
-        let mut settings: Self =
-            parse_over(DEFAULTS, &file, &arguments.overrides).with_context(sources)?;
+        let mut settings: Self = arguments.run.settings(DEFAULTS)?;
         if arguments.init.is_some() {
-            let in_file = file.parse::<toml::Table>()?.contains_key("model");
-            let mut overrides = arguments.overrides.iter();
+            let file: toml::Table = arguments.run.file()?.parse()?;
+            let in_file = file.contains_key("model");
+            let mut overrides = arguments.run.overrides.iter();
             if in_file || overrides.any(|setting| setting.starts_with("model.")) {
                 bail!("the sizes under `model` have no effect with --init; leave them out");
             }
@@ -62,6 +48,7 @@ impl Settings {
         }
         for (key, value) in [
             ("checkpoint_every", self.checkpoint_every),
+            ("keep_last", self.keep_last),
             ("train.n_steps", self.train.n_steps),
             ("train.batch_size", self.train.batch_size),
             ("train.n_shards", self.train.n_shards),

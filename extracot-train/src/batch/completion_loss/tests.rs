@@ -1,4 +1,5 @@
 use burn::module::Module;
+use burn::optim::GradientsAccumulator;
 use extracot_models::{BigramLm, Decoder};
 
 use super::*;

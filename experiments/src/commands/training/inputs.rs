@@ -1,0 +1,35 @@
+//! What a run depends on besides its settings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use extracot_core::Seed;
+
+/// The files of a model folder that training depends on, each with its name in `config.toml`.
+pub(in crate::commands) fn model_inputs(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let place = || format!("cannot read {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(place)? {
+        let name = entry.with_context(place)?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        let is_weights = Path::new(&name)
+            .extension()
+            .is_some_and(|e| e == "safetensors");
+        if is_weights || ["config.json", "tokenizer.json"].contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names
+        .into_iter()
+        .map(|name| (format!("model/{name}"), folder.join(name)))
+        .collect())
+}
+
+/// Whether the row of a key is in a share of all rows: depends on its key and the seed alone, so that what
+/// else is in a file does not matter.
+pub(in crate::commands) fn share_of(key: &str, share: f64, seed: Seed) -> bool {
+    // 53 bits are a number in [0, 1) exactly.
+    let draw = seed.derive("held-out", 0).derive(key, 0).0 >> 11;
+    (draw as f64) < share * (1_u64 << 53) as f64
+}
