@@ -22,11 +22,10 @@ use extracot_models::{
 use extracot_train::compressor_trainer::{CompressorRun, HeldOut};
 use serde::Serialize;
 
-use super::training::{RunFolder, StepProgress, TrainingArguments, hint_to_resume};
+use super::training::{METRICS, RunFolder, StepProgress, TrainingArguments, hint_to_resume};
 use settings::Settings;
 
 const NAME: &str = "train-compressor";
-const METRICS: &str = "metrics.json";
 const TOKENIZER: &str = "tokenizer.json";
 const SHOWN: [(&str, &str); 2] = [("optim/loss", "loss"), ("held_out/macro_f1", "macro-F1")];
 
@@ -128,10 +127,8 @@ pub fn run(arguments: &TrainCompressor) -> Result<()> {
             held_out: (!texts.is_empty()).then_some(held_out_texts),
             control: Some(folder.control()),
         };
-        let steps = (folder.n_done, settings.train.n_steps);
         let quiet = arguments.run.quiet;
-        let mut sink =
-            StepProgress::open(NAME, &folder.file("events.jsonl"), steps, &SHOWN, quiet)?;
+        let mut sink = StepProgress::open(&folder, settings.train.n_steps, &SHOWN, quiet)?;
         let trained = run.train(start.model, &mut sink).map_err(hint_to_resume)?;
         let summary = Summary {
             counts,

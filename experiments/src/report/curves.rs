@@ -16,7 +16,7 @@ struct Group {
     prefixes: &'static [&'static str],
 }
 
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     Group {
         title: "Reward terms",
         prefixes: &["reward/"],
@@ -29,10 +29,14 @@ const GROUPS: [Group; 3] = [
         title: "Update",
         prefixes: &["policy/", "optim/"],
     },
+    Group {
+        title: "Held out",
+        prefixes: &["held_out/", "validation/"],
+    },
 ];
 
 /// Names and units of known metrics, in the order of their panels.
-const METRICS: [(&str, &str, &str); 21] = [
+const METRICS: [(&str, &str, &str); 25] = [
     ("reward/main_mean", "Main reward", "reward"),
     ("reward/control_mean", "Control-head reward", "reward"),
     ("reward/acc_mean", "Accuracy term", "reward"),
@@ -78,6 +82,22 @@ const METRICS: [(&str, &str, &str); 21] = [
     ("optim/loss", "Loss", "loss"),
     ("optim/grad_norm", "Gradient norm", "norm"),
     ("optim/learning_rate", "Learning rate", "rate"),
+    ("held_out/loss_nats", "Loss on held-out examples", "nats"),
+    (
+        "validation/reward_main_mean",
+        "Main reward on validation problems",
+        "reward",
+    ),
+    (
+        "validation/accuracy",
+        "Accuracy on validation problems",
+        "share",
+    ),
+    (
+        "validation/think_tokens_mean",
+        "Think length on validation problems",
+        "tokens",
+    ),
 ];
 
 /// One panel per metric, one line per arm.

@@ -23,6 +23,7 @@ mod target;
 mod terminal;
 mod text;
 mod ticks;
+mod training;
 
 #[cfg(test)]
 pub(crate) mod example;
@@ -38,6 +39,7 @@ pub use sweep::{
 };
 pub use terminal::render_table;
 pub(crate) use text::p_phrase;
+pub use training::{TrainingReport, render_training_html};
 
 use crate::summary::Summary;
 use palette::Palette;

@@ -11,7 +11,7 @@ use burn::tensor::{DType, Device};
 use clap::Args;
 use extracot_core::{ReplayEngine, ResponseParser, Seed};
 use extracot_models::checkpoint::save_json;
-use extracot_models::lora::{attach_lora, merge_lora, save_lora};
+use extracot_models::lora::attach_lora;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::evaluate::TaskContext;
 use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
@@ -23,14 +23,13 @@ use serde::Serialize;
 use super::estimate::check_fits;
 use super::model::chat_template;
 use super::training::{
-    RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
+    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
 };
 use crate::pipeline::{Arm, LoggedRollout};
 use data::Problems;
 use settings::Settings;
 
 const NAME: &str = "chrpo";
-const METRICS: &str = "metrics.json";
 const SHOWN: [(&str, &str); 3] = [
     ("rollout/accuracy", "accuracy"),
     ("ratio/realized_mean", "ratio"),
@@ -199,9 +198,7 @@ impl Task<'_> {
             validation: (!problems.validation.is_empty()).then_some(validation),
             control: Some(folder.control()),
         };
-        let steps = (folder.n_done, config.n_steps);
-        let log = folder.file("events.jsonl");
-        let mut progress = StepProgress::open(NAME, &log, steps, &SHOWN, arguments.quiet)?;
+        let mut progress = StepProgress::open(folder, config.n_steps, &SHOWN, arguments.quiet)?;
         let mut rollouts = StepLog::resume(&folder.file("rollouts.jsonl"), folder.n_done)?;
         let trained = run
             .train(model, |step| {
@@ -216,18 +213,7 @@ impl Task<'_> {
                 })?)
             })
             .map_err(hint_to_resume)?;
-        let model = match &settings.lora {
-            Some(lora) => {
-                save_lora(&trained.model, lora, &folder.file("adapter"))?;
-                merge_lora(trained.model)
-            }
-            None => trained.model.valid(),
-        };
-        let checkpoint = PolicyCheckpoint {
-            model,
-            ..checkpoint.clone()
-        };
-        checkpoint.save(&folder.path)?;
+        folder.save_policy(trained.model, settings.lora.as_ref(), checkpoint.clone())?;
         Ok(Summary {
             arm: arm.name.clone(),
             n_train_problems: problems.train.len(),

@@ -6,13 +6,13 @@ mod settings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{DType, Device};
 use clap::Args;
 use extracot_core::{ControlToken, Seed, Tokenizer};
 use extracot_models::checkpoint::save_json;
-use extracot_models::lora::{attach_lora, merge_lora, save_lora};
+use extracot_models::lora::attach_lora;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::TrainError;
 use extracot_train::metrics::{MetricRow, MetricSink};
@@ -21,13 +21,12 @@ use serde::Serialize;
 
 use super::estimate::check_fits;
 use super::training::{
-    RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
+    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
 };
-use data::Examples;
+use data::{Examples, Order};
 use settings::Settings;
 
 const NAME: &str = "sft";
-const METRICS: &str = "metrics.json";
 const SHOWN: [(&str, &str); 2] = [("optim/loss", "loss"), ("held_out/loss_nats", "held out")];
 
 /// Fine-tunes a model on examples that `extracot build-sft` wrote.
@@ -83,6 +82,8 @@ pub fn run(arguments: &Sft) -> Result<()> {
     let seed = Seed(arguments.run.seed);
     let checkpoint = start(arguments, &settings, &device, seed)?;
     let examples = Examples::read(&arguments.data, &checkpoint, &settings, seed)?;
+    let seed = seed.derive(NAME, 0);
+    let order = examples.order(&settings, seed)?;
     if !arguments.force && arguments.run.device.starts_with("flex") {
         let workload = Workload::Sft(settings.training_rows(examples.longest));
         check_fits(&checkpoint.config, DType::F32, workload)?;
@@ -95,13 +96,15 @@ pub fn run(arguments: &Sft) -> Result<()> {
     };
     // The summary stands behind the training: where it is, only the end is missing.
     if !folder.file(METRICS).is_file() {
-        let summary = train(
-            arguments,
-            &settings,
-            checkpoint,
-            &examples,
-            (&folder, &device),
-        )?;
+        let task = Task {
+            settings: &settings,
+            examples: &examples,
+            order: &order,
+            device: autodiff(&device, settings.gradient_checkpointing),
+            seed,
+            quiet: arguments.run.quiet,
+        };
+        let summary = task.train(checkpoint, &folder)?;
         save_json(&summary, &folder.file(METRICS))?;
     }
     folder.finish()
@@ -128,65 +131,55 @@ fn start(
     Ok(checkpoint.with_control_tokens(seed)?)
 }
 
-fn train(
-    arguments: &Sft,
-    settings: &Settings,
-    checkpoint: PolicyCheckpoint,
-    examples: &Examples,
-    (folder, device): (&RunFolder, &Device),
-) -> Result<Summary> {
-    let config = &settings.train;
-    let seed = Seed(arguments.run.seed).derive(NAME, 0);
-    let device = autodiff(device, settings.gradient_checkpointing);
-    let mut model = checkpoint.model.clone().train();
-    if let Some(lora) = &settings.lora {
-        model = attach_lora(model, lora, seed)?;
-    }
-    let held_out = HeldOutExamples {
-        examples: &examples.held_out,
-        every: settings.held_out_every,
-    };
-    let run = SftRun {
-        config,
-        device: &device,
-        seed,
-        held_out: (!examples.held_out.is_empty()).then_some(held_out),
-        control: Some(folder.control()),
-    };
-    let steps = (folder.n_done, config.n_steps);
-    let log = folder.file("events.jsonl");
-    let mut progress = StepProgress::open(NAME, &log, steps, &SHOWN, arguments.run.quiet)?;
-    let order = examples.order(settings, seed)?;
-    let draw = |draw| -> Result<_, TrainError> { Ok(order.example(draw).clone()) };
-    let trained = run
-        .train(model, draw, |step| {
-            let mut row = MetricRow::of_step(NAME, step.step, &step.stats);
-            let held_out = step.held_out_loss;
-            let held_out = held_out.map(|loss| ("held_out/loss_nats".to_owned(), loss));
-            row.metrics.extend(held_out);
-            Ok(progress.record(&row)?)
-        })
-        .map_err(hint_to_resume)?;
-    drop(progress);
-    let model = match &settings.lora {
-        Some(lora) => {
-            save_lora(&trained.model, lora, &folder.file("adapter"))?;
-            merge_lora(trained.model)
+/// All that training needs besides the model.
+struct Task<'a> {
+    settings: &'a Settings,
+    examples: &'a Examples,
+    order: &'a Order<'a>,
+    device: Device,
+    seed: Seed,
+    quiet: bool,
+}
+
+impl Task<'_> {
+    fn train(&self, checkpoint: PolicyCheckpoint, folder: &RunFolder) -> Result<Summary> {
+        let Self {
+            settings, examples, ..
+        } = self;
+        let config = &settings.train;
+        let mut model = checkpoint.model.clone().train();
+        if let Some(lora) = &settings.lora {
+            model = attach_lora(model, lora, self.seed)?;
         }
-        None => trained.model.valid(),
-    };
-    let checkpoint = PolicyCheckpoint {
-        model,
-        ..checkpoint
-    };
-    checkpoint
-        .save(&folder.path)
-        .with_context(|| format!("the model in {}", folder.path.display()))?;
-    Ok(Summary {
-        n_train_examples: examples.train.len(),
-        n_held_out_examples: examples.held_out.len(),
-        drawn: order.drawn(config, seed),
-        n_steps: trained.n_steps,
-        held_out_loss: trained.held_out_loss,
-    })
+        let held_out = HeldOutExamples {
+            examples: &examples.held_out,
+            every: settings.held_out_every,
+        };
+        let run = SftRun {
+            config,
+            device: &self.device,
+            seed: self.seed,
+            held_out: (!examples.held_out.is_empty()).then_some(held_out),
+            control: Some(folder.control()),
+        };
+        let mut progress = StepProgress::open(folder, config.n_steps, &SHOWN, self.quiet)?;
+        let draw = |draw| -> Result<_, TrainError> { Ok(self.order.example(draw).clone()) };
+        let trained = run
+            .train(model, draw, |step| {
+                let mut row = MetricRow::of_step(NAME, step.step, &step.stats);
+                let held_out = step.held_out_loss;
+                let held_out = held_out.map(|loss| ("held_out/loss_nats".to_owned(), loss));
+                row.metrics.extend(held_out);
+                Ok(progress.record(&row)?)
+            })
+            .map_err(hint_to_resume)?;
+        folder.save_policy(trained.model, settings.lora.as_ref(), checkpoint)?;
+        Ok(Summary {
+            n_train_examples: examples.train.len(),
+            n_held_out_examples: examples.held_out.len(),
+            drawn: self.order.drawn(config, self.seed),
+            n_steps: trained.n_steps,
+            held_out_loss: trained.held_out_loss,
+        })
+    }
 }

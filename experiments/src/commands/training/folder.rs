@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
+use burn::module::Module;
+use extracot_core::CoreError;
 use extracot_core::digest::file_sha256;
+use extracot_core::jsonl::read_jsonl;
+use extracot_models::{Decoder, LoraConfig, PolicyCheckpoint, merge_lora, save_lora};
 use extracot_train::TrainError;
 use extracot_train::checkpoints::{Checkpoints, RunControl};
 use serde::Serialize;
@@ -13,11 +17,17 @@ use super::TrainingArguments;
 use crate::commands::command_to_go_on;
 use crate::config::content_hash;
 use crate::interrupt;
-use crate::run::{claim, is_complete, write_manifest};
+use crate::report::{TrainingReport, render_training_html};
+use crate::run::{claim, is_complete, write_manifest, write_text};
+
+/// Log of the steps.
+pub(super) const EVENTS: &str = "events.jsonl";
+/// What came out; written behind the training.
+pub(in crate::commands) const METRICS: &str = "metrics.json";
 
 /// The folder of a run that is not complete.
 pub(in crate::commands) struct RunFolder {
-    name: &'static str,
+    pub(super) name: &'static str,
     pub(in crate::commands) path: PathBuf,
     config_hash: String,
     started: Instant,
@@ -88,13 +98,50 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Removes the states and writes the manifest: the run is complete.
+    /// Writes a trained model with the tokenizer and the other files of `checkpoint`; its adapters too, if
+    /// it has some, and then merged.
     ///
     /// # Errors
     ///
-    /// If either fails.
+    /// If a file cannot be written.
+    pub(in crate::commands) fn save_policy(
+        &self,
+        model: Decoder,
+        lora: Option<&LoraConfig>,
+        checkpoint: PolicyCheckpoint,
+    ) -> Result<()> {
+        let model = match lora {
+            Some(lora) => {
+                save_lora(&model, lora, &self.file("adapter"))?;
+                merge_lora(model)
+            }
+            None => model.valid(),
+        };
+        let trained = PolicyCheckpoint {
+            model,
+            ..checkpoint
+        };
+        Ok(trained.save(&self.path)?)
+    }
+
+    /// Removes the states, writes report and manifest: the run is complete.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
     pub(in crate::commands) fn finish(self) -> Result<()> {
         self.checkpoints.remove()?;
+        let read = |name: &str| {
+            let path = self.file(name);
+            std::fs::read_to_string(&path).map_err(CoreError::io("read", path.as_path()))
+        };
+        let page = render_training_html(&TrainingReport {
+            command: self.name,
+            steps: &read_jsonl(&self.file(EVENTS))?,
+            results: &read(METRICS)?,
+            settings: &read("config.toml")?,
+        });
+        write_text(&self.file("report.html"), &page)?;
         write_manifest(&self.path, self.name, self.config_hash, self.started)
     }
 }

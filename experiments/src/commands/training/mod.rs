@@ -14,7 +14,7 @@ use extracot_core::CoreError;
 use serde::de::DeserializeOwned;
 
 use crate::config::parse_over;
-pub(super) use folder::{RunFolder, hint_to_resume};
+pub(super) use folder::{METRICS, RunFolder, hint_to_resume};
 pub(super) use inputs::{model_inputs, share_of};
 pub(super) use progress::StepProgress;
 

@@ -1,11 +1,11 @@
 //! Steps as they are logged and shown.
 
-use std::path::Path;
-
 use anyhow::Result;
 use extracot_core::CoreError;
 use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
 
+use super::RunFolder;
+use super::folder::EVENTS;
 use crate::progress::Progress;
 
 /// Logs every step and shows it.
@@ -19,17 +19,21 @@ pub(in crate::commands) struct StepProgress {
 }
 
 impl StepProgress {
-    /// Goes on behind `n_done` of `n_steps` steps in the log at `path`.
+    /// Goes on with the log of a run of `n_steps` steps.
     pub(in crate::commands) fn open(
-        name: &str,
-        path: &Path,
-        (n_done, n_steps): (usize, usize),
+        folder: &RunFolder,
+        n_steps: usize,
         shown: &'static [(&'static str, &'static str)],
         quiet: bool,
     ) -> Result<Self> {
         Ok(Self {
-            log: StepLog::resume(path, n_done)?,
-            progress: Progress::new(name, n_steps.saturating_sub(n_done), "steps", quiet),
+            log: StepLog::resume(&folder.file(EVENTS), folder.n_done)?,
+            progress: Progress::new(
+                folder.name,
+                n_steps.saturating_sub(folder.n_done),
+                "steps",
+                quiet,
+            ),
             shown,
             values: vec![None; shown.len()],
         })
