@@ -33,11 +33,11 @@ pub struct Prediction {
     pub extracted: Option<String>,
     /// How it was found.
     pub rule: Option<ExtractionRule>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// Why generation ended.
     pub finish: FinishReason,
-    /// Think tokens; every generated token if the think text was never opened or never closed.
+    /// Think tokens; every generated token unless the think text is closed.
     pub think_tokens: usize,
     /// All generated tokens.
     pub total_tokens: usize,
@@ -53,7 +53,7 @@ pub struct Prediction {
 pub struct Completion {
     /// The control token that comes first.
     pub control: Option<ControlToken>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// What follows the think text.
     pub visible: String,

@@ -27,11 +27,11 @@ pub struct EvalRecord {
     /// How it was found.
     #[serde(default)]
     pub extraction: Option<ExtractionRule>,
-    /// Whether the think text was closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// Why generation ended.
     pub finish: FinishReason,
-    /// Think tokens; every generated token if the think text was never closed.
+    /// Think tokens; every generated token unless the think text is closed.
     pub think_tokens: usize,
     /// All generated tokens.
     pub total_tokens: usize,

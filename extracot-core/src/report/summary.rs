@@ -49,7 +49,7 @@ pub struct EvalSummary {
     pub undecided_rate: f64,
     /// Share of samples whose completion states no level where one was asked for.
     pub no_level_rate: f64,
-    /// Share of samples whose think text was never opened or never closed, cut ones included. `None`
+    /// Share of samples whose think text is missing, not closed (cut ones included) or repeated. `None`
     /// in a file that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_error_rate: Option<f64>,
@@ -186,8 +186,9 @@ mod tests {
         let mut records = ["a", "b", "c", "d"].map(|id| sample(id, 0, Verdict::NoAnswer, 10));
         records[0].think_state = ThinkState::Unclosed;
         records[1].think_state = ThinkState::Missing;
+        records[2].think_state = ThinkState::Repeated;
         let summary = EvalSummary::try_new(&records, &records, Seed(1)).unwrap();
-        assert_eq!(summary.format_error_rate, Some(0.5));
+        assert_eq!(summary.format_error_rate, Some(0.75));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) use boxes::last_box_span;
 use phrase::{final_answer, phrase_answer};
 pub(super) use prose::{is_prose, last_value};
 
-use crate::prompt::{THINK_CLOSE, THINK_OPEN};
+use crate::ThinkText;
 
 /// How an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +40,9 @@ pub struct Extracted<'a> {
 
 /// The answer that a whole response gives.
 ///
-/// What stands between think tags is no answer: only the text behind the last `</think>` is looked at,
-/// and a response that opens its think text and never closes it has none. For a visible text alone
-/// this is [`extract_visible`].
+/// What stands between think tags is no answer: only the visible part of [`ThinkText`] is looked at,
+/// which is empty where a think text is open at the end. For a visible text alone this is
+/// [`extract_visible`].
 ///
 /// # Examples
 ///
@@ -56,17 +56,9 @@ pub fn extract_answer(response: &str) -> Option<Extracted<'_>> {
     extract_visible(visible_part(response))
 }
 
-/// What follows the think text; nothing if that is not closed.
-pub(super) fn visible_part(response: &str) -> &str {
-    let visible = match response.rfind(THINK_CLOSE) {
-        Some(at) => &response[at + THINK_CLOSE.len()..],
-        None => response,
-    };
-    if visible.contains(THINK_OPEN) {
-        ""
-    } else {
-        visible
-    }
+/// What follows the think text; nothing if that is open at the end.
+pub(crate) fn visible_part(response: &str) -> &str {
+    &response[ThinkText::of_text(response).visible]
 }
 
 /// The answer that a visible text gives, by the first [`ExtractionRule`] that finds one.
@@ -190,5 +182,6 @@ mod tests {
         assert_eq!(text(r"\boxed{1}</think>It is 2."), None);
         assert_eq!(text(r"<think>\boxed{1}"), None);
         assert_eq!(text(r"\boxed{1}"), Some("1"));
+        assert_eq!(text(r"a</think>\boxed{1}<think>b</think>it is 2"), None);
     }
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use extracot_core::prompt::THINK_OPEN;
 use extracot_core::{
     Problem, Prompt, ResponseParser, Rollout, RolloutEngine, SamplingParams, Tokenizer,
 };
@@ -122,9 +121,8 @@ impl<'a> LocalSource<'a> {
         }
     }
 
-    /// Takes a completion apart: by ids where the markers have ids and the model opens its think text
-    /// itself, else by the text.
-    fn completion(&self, rollout: &Rollout, prompt: &str) -> Result<Completion> {
+    /// Takes a completion apart: by ids where the markers have ids, else by the text.
+    fn completion(&self, rollout: &Rollout) -> Result<Completion> {
         let tokenizer = self.model.tokenizer()?;
         let ids = &rollout.token_ids;
         let body = match ids.split_last() {
@@ -132,9 +130,7 @@ impl<'a> LocalSource<'a> {
             _ => ids,
         };
         let text = tokenizer.decode(body);
-        let by_ids = self.parser.as_ref();
-        let by_ids = by_ids.filter(|_| !prompt.trim_end().ends_with(THINK_OPEN));
-        let (control, think_state, visible, think_tokens) = match by_ids {
+        let (control, think_state, visible, think_tokens) = match &self.parser {
             Some(parser) => {
                 let response = parser.parse(tokenizer, ids);
                 (
@@ -191,10 +187,9 @@ impl SampleSource for LocalSource<'_> {
             let groups = engine.rollout(&batch, params, *seed)?;
             let mut judged = Vec::new();
             for (idx, group) in chunk.iter().zip(&groups) {
-                let prompt = self.text(*idx, asked)?;
                 for rollout in &group.rollouts {
                     let place = idx * params.group_size + rollout.sample_idx;
-                    let completion = self.completion(rollout, &prompt)?;
+                    let completion = self.completion(rollout)?;
                     let problem = &self.task.problems[*idx];
                     let sample =
                         Prediction::judge(problem, rollout.sample_idx, asked.0, completion);
