@@ -4,6 +4,7 @@ mod arguments;
 mod chat;
 mod levels;
 mod local;
+mod pace;
 mod problems;
 pub(super) mod run_folder;
 mod settings;
