@@ -37,6 +37,10 @@ pub struct EvalRecord {
     pub total_tokens: usize,
     /// The decoded completion.
     pub text: String,
+    /// Whether there is no completion, as its request failed. It counts as not right and with the
+    /// lengths above, and is left out of every rate but its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
 }
 
 impl EvalRecord {

@@ -258,6 +258,28 @@ impl SampleSource for LocalSource<'_> {
         })
     }
 
+    fn seen_again(&self, _asked: Asked, place: usize, kept: Prediction) -> Result<Prediction> {
+        let parts = ResponseText::split(&kept.text);
+        let n_think = parts.think_tokens(self.model.tokenizer()?, kept.total_tokens);
+        let (state, visible) = (parts.think_state, parts.visible.to_owned());
+        let problem = &self.task.problems[self.task.of_place(place).0];
+        let is_by_ids = self.parser.is_some();
+        // A tag that is spelled out by other tokens is none by ids, and looks like one here.
+        if is_by_ids && state != kept.think_state {
+            return Ok(kept);
+        }
+        let kept = Prediction {
+            think_state: state,
+            think_tokens: if is_by_ids {
+                kept.think_tokens
+            } else {
+                n_think
+            },
+            ..kept
+        };
+        Ok(kept.judged_again(problem, &visible))
+    }
+
     fn count(&self, _text: &str) -> Option<usize> {
         None
     }

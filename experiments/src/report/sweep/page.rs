@@ -65,7 +65,7 @@ fn html(text: &TextTable) -> String {
         false => table(&text.title, &names, &text.lines),
     };
     for line in &text.notes {
-        let is_alarm = ["COLLAPSE:", "LEAKAGE:"]
+        let is_alarm = ["COLLAPSE:", "LEAKAGE:", "OPEN:"]
             .iter()
             .any(|word| line.contains(word));
         out += &match is_alarm {

@@ -72,6 +72,7 @@ fn why(sample: &Prediction) -> String {
             format!("answer `{answer}` (found by {})", rule.trim_matches('"'))
         }
         (Some(answer), None) => format!("answer `{answer}`"),
+        (None, _) if sample.is_open() => "no completion".to_owned(),
         (None, _) => "no answer behind the think text".to_owned(),
     };
     let reason = sample
@@ -83,7 +84,7 @@ fn why(sample: &Prediction) -> String {
         _ => "",
     };
     let cut = match sample.finish {
-        FinishReason::MaxTokens => "; cut at the limit of tokens",
+        FinishReason::MaxTokens if !sample.is_open() => "; cut at the limit of tokens",
         _ => "",
     };
     format!("{found}, gold `{}`{reason}{again}{cut}", sample.gold)
