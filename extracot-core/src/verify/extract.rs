@@ -75,7 +75,10 @@ pub fn extract_visible(visible: &str) -> Option<Extracted<'_>> {
 pub(super) fn extract_marked(text: &str) -> Option<Extracted<'_>> {
     let by = |rule| move |text| Extracted { text, rule };
     if let Some(span) = last_box_span(text) {
-        let behind = final_answer(&text[span.end..]).map(by(ExtractionRule::FinalAnswer));
+        // A remark on the answer is none: `The final answer is positive, because ..`.
+        let is_value = |text: &&str| !is_prose(text) || last_value(text).is_some();
+        let behind = final_answer(&text[span.end..]).filter(is_value);
+        let behind = behind.map(by(ExtractionRule::FinalAnswer));
         return behind.or_else(|| Some(by(ExtractionRule::Boxed)(text[span].trim())));
     }
     hash_line(text)
@@ -169,6 +172,10 @@ mod tests {
         assert_eq!(
             rule(r"\boxed{3} Final Answer: The final answer is $4$."),
             Some(("$4$", FinalAnswer))
+        );
+        assert_eq!(
+            rule(r"\boxed{3}. The final answer is positive, because both are."),
+            Some(("3", Boxed))
         );
         assert_eq!(rule("final answer: 3\n#### 4"), Some(("4", HashLine)));
         assert_eq!(rule("\\boxed{3}\n#### 4"), Some(("3", Boxed)));
