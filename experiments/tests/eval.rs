@@ -259,6 +259,27 @@ fn a_killed_sweep_goes_on_and_ends_as_if_it_had_not_been_killed() {
 }
 
 #[test]
+fn kept_verdicts_are_judged_again_by_the_build_that_goes_on() {
+    let setting = Setting::new();
+    assert_done(&setting.eval("a", &[]));
+    let rows = setting.read("a/none/prediction.json");
+    let summary = setting.read("a/summary.json");
+    // As an earlier build with another rule might have judged.
+    let other = rows.replacen("\"verdict\":\"correct\"", "\"verdict\":\"incorrect\"", 2);
+    setting.write("a/none/prediction.json", &other);
+    let resumed = setting.eval("a", &["--resume"]);
+    assert_done(&resumed);
+    let text = stderr(&resumed);
+    assert!(
+        text.contains("level none: by the rules of this build 2 of 6 verdicts"),
+        "{text}"
+    );
+    assert_eq!(setting.read("a/none/prediction.json"), rows);
+    assert_eq!(setting.read("a/summary.json"), summary);
+    assert_eq!(stderr(&setting.eval("a", &["--resume"])), "");
+}
+
+#[test]
 fn bad_input_is_named_and_leaves_no_run_behind() {
     let setting = Setting::new();
     let good = setting.read("problems.jsonl");

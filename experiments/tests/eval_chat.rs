@@ -248,6 +248,94 @@ fn failed_requests_stay_open_and_a_resumed_run_is_as_a_smooth_one() {
 }
 
 #[test]
+fn samples_that_are_refused_for_good_can_be_ended_as_failures_and_be_tried_again() {
+    let setting = Setting::new();
+    let smooth = ChatServer::start(|request, _| said(request));
+    assert_done(&setting.eval(&smooth, &["--out", "smooth"]));
+    let is_mended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = std::sync::Arc::clone(&is_mended);
+    let server = ChatServer::start(move |request, _| match number(request).as_str() {
+        "2" if !seen.load(std::sync::atomic::Ordering::SeqCst) => {
+            Act::Status(400, "", "too rude".to_owned())
+        }
+        _ => said(request),
+    });
+    let wanted = [
+        "1 of 4 samples",
+        "problem `q2`, http_400: too rude",
+        "--accept-open",
+    ];
+    assert_open(&setting.eval(&server, &[]), &wanted);
+    let n_before = server.received().len();
+    let accepted = setting.eval(&server, &["--resume", "--accept-open"]);
+    assert_done(&accepted);
+    assert!(stderr(&accepted).contains("they count as failures"));
+    // It is asked for once more, alone.
+    assert_eq!(server.received().len(), n_before + 1);
+
+    let row = &setting.predictions("out/none")[2];
+    assert_eq!(
+        (&row["verdict"], &row["total_tokens"]),
+        (&json!("open"), &json!(512))
+    );
+    assert_eq!(row["reason"], "http_400: too rude");
+    let metrics = setting.json("out/none/metrics.json");
+    assert_eq!(
+        (&metrics["n"], &metrics["n_correct"]),
+        (&json!(4), &json!(3))
+    );
+    assert_eq!(
+        (&metrics["open_rate"], &metrics["open"]),
+        (&json!(0.25), &json!({"http_400": 1}))
+    );
+    for rate in ["no_answer_rate", "truncation_rate", "format_error_rate"] {
+        assert_eq!(metrics[rate], 0.0, "{rate}");
+    }
+    // 512 of the open one and three of the others'.
+    let think = setting.json("smooth/none/metrics.json")["think_tokens"]
+        .as_f64()
+        .unwrap();
+    assert_eq!(
+        metrics["think_tokens"].as_f64(),
+        Some((512.0 + 3.0 * think) / 4.0)
+    );
+    let table = fs::read_to_string(setting.path("out/summary.md")).unwrap();
+    assert!(
+        table.contains("Open%") && table.contains("OPEN: level none: 1 of 4"),
+        "{table}"
+    );
+    assert!(
+        setting.path("out/manifest.json").exists() && setting.path("out/failures.json").exists()
+    );
+
+    // Without the flag it is open again; once it is answered the run is as a smooth one.
+    assert_open(&setting.eval(&server, &["--resume"]), &["1 of 4 samples"]);
+    assert!(!setting.path("out/manifest.json").exists());
+    is_mended.store(true, std::sync::atomic::Ordering::SeqCst);
+    let n_before = server.received().len();
+    assert_done(&setting.eval(&server, &["--resume"]));
+    assert_eq!(server.received().len(), n_before + 1);
+    for file in ["none/metrics.json", "summary.json"] {
+        let [out, smooth] = ["out", "smooth"].map(|run| setting.json(&format!("{run}/{file}")));
+        assert_eq!(out, smooth, "{file}");
+    }
+    assert!(!setting.path("out/none/prediction.json.unfinished").exists());
+    assert!(!setting.path("out/failures.json").exists());
+}
+
+#[test]
+fn a_run_that_stopped_is_not_ended_by_accepting() {
+    let setting = Setting::new();
+    let server = ChatServer::start(|_, _| Act::Status(401, "", "bad key".to_owned()));
+    let output = setting.eval(&server, &["--accept-open", "--concurrency", "1"]);
+    assert_open(
+        &output,
+        &["http_401 1", "not_asked 3", "status 401: bad key"],
+    );
+    assert!(!setting.path("out/summary.json").exists());
+}
+
+#[test]
 fn garbage_stalls_and_odd_ends_are_counted_by_reason() {
     let setting = Setting::new();
     let server = ChatServer::start(|request, _| match number(request).as_str() {

@@ -33,7 +33,7 @@ pub use label::{Annotator, KeepLabels};
 pub use problem::Problem;
 pub use prompt::{ChatMessage, ChatMl, ChatRenderer, ChatTemplate};
 pub use ratio::{KeepLevel, KeepRatio};
-pub use response::{Response, ResponseParser, ThinkState};
+pub use response::{Response, ResponseParser, ThinkState, ThinkText};
 pub use rollout::{
     FinishReason, Prompt, RecordedRollout, ReplayEngine, Rollout, RolloutEngine, RolloutGroup,
     SamplingParams,

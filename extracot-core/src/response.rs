@@ -1,31 +1,23 @@
 //! Splits sampled token ids into control token, think text and visible answer.
 
+mod think;
+
 use serde::{Deserialize, Serialize};
 
 use crate::prompt::{THINK_CLOSE, THINK_OPEN};
 use crate::{ControlToken, CoreError, Tokenizer};
 
-/// Whether the think text was opened and closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ThinkState {
-    /// Opened and closed.
-    Closed,
-    /// Opened, never closed.
-    Unclosed,
-    /// Never opened.
-    Missing,
-}
+pub use think::{ThinkState, ThinkText};
 
 /// A completion, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     /// The control token that comes first, if one does.
     pub control: Option<ControlToken>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
-    /// Tokens of the think text. Every generated token if it was never closed or never opened: what
-    /// a model writes without the tags is no saving. 0 only if closed and empty.
+    /// Tokens of the think text if it is closed, else every generated token: what a model thinks
+    /// elsewhere is no saving. 0 only if closed and empty.
     pub think_tokens: usize,
     /// Tokens generated in all, the end of turn included.
     pub total_tokens: usize,
@@ -78,7 +70,8 @@ impl ResponseParser {
 
     /// Takes a completion apart. Total: any ids give a [`Response`].
     ///
-    /// Newline tokens next to the think tags belong to the format and are not counted.
+    /// [`ThinkText`] says where the parts are. Newline tokens next to the think tags belong to the
+    /// format and are not counted.
     pub fn parse(&self, tokenizer: &dyn Tokenizer, ids: &[u32]) -> Response {
         let control = ids.first().and_then(|first| {
             self.control_ids
@@ -90,24 +83,20 @@ impl ResponseParser {
             Some((last, body)) if *last == self.turn_close => body,
             _ => ids,
         };
-        let open = body.iter().position(|id| *id == self.think_open);
-        let (think_state, think_ids, visible_ids) = match open {
-            None => (ThinkState::Missing, &body[..0], body),
-            Some(open) => {
-                let inside = &body[open + 1..];
-                match inside.iter().position(|id| *id == self.think_close) {
-                    Some(close) => (ThinkState::Closed, &inside[..close], &inside[close + 1..]),
-                    None => (ThinkState::Unclosed, inside, &inside[inside.len()..]),
-                }
-            }
-        };
-        let think_tokens = match think_state {
-            ThinkState::Unclosed | ThinkState::Missing => ids.len(),
-            ThinkState::Closed => trim_newlines(tokenizer, think_ids).len(),
+        let rest = &body[usize::from(control.is_some()).min(body.len())..];
+        let parts = ThinkText::of_ids(rest, self.think_open, self.think_close);
+        let think_ids = &rest[parts.think];
+        let (think_tokens, visible_ids) = match parts.state {
+            ThinkState::Closed => (
+                trim_newlines(tokenizer, think_ids).len(),
+                &rest[parts.visible],
+            ),
+            ThinkState::Missing => (ids.len(), body),
+            ThinkState::Unclosed | ThinkState::Repeated => (ids.len(), &rest[parts.visible]),
         };
         Response {
             control,
-            think_state,
+            think_state: parts.state,
             think_tokens,
             total_tokens: ids.len(),
             think: tokenizer.decode(think_ids).trim().to_owned(),
@@ -177,5 +166,26 @@ mod tests {
             (ThinkState::Closed, 0)
         );
         assert_eq!(parse("").think_state, ThinkState::Missing);
+    }
+
+    #[test]
+    fn a_second_think_text_counts_every_token_and_holds_no_answer() {
+        let twice = parse("<COMP_20>\n<think>\na\n</think>b<think>c</think>\n\\boxed{1}<|im_end|>");
+        assert_eq!(twice.think_state, ThinkState::Repeated);
+        // control, newline, open, newline, a, newline, close, b, open, c, close, newline, 9, end.
+        assert_eq!((twice.think_tokens, twice.total_tokens), (22, 22));
+        assert_eq!(twice.think, "a\n</think>b<think>c");
+        assert_eq!(twice.visible, "\\boxed{1}");
+        let open = parse("<think>a</think>\\boxed{1}<think>b");
+        assert_eq!(open.think_state, ThinkState::Repeated);
+        assert_eq!((open.think_tokens, open.visible.as_str()), (14, ""));
+    }
+
+    #[test]
+    fn a_think_text_that_the_prompt_opened_begins_behind_the_level() {
+        let response = parse("<COMP_20>\na\n</think>4");
+        assert_eq!(response.think_state, ThinkState::Closed);
+        assert_eq!((response.think_tokens, response.think.as_str()), (1, "a"));
+        assert_eq!(response.visible, "4");
     }
 }

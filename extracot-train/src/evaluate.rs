@@ -106,6 +106,7 @@ where
                 think_tokens: response.think_tokens,
                 total_tokens: response.total_tokens,
                 text: context.tokenizer.decode(&rollout.token_ids),
+                is_open: false,
             });
         }
     }

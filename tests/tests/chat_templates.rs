@@ -37,12 +37,9 @@ fn a_template_renders_as_in_transformers() {
 }
 
 #[test]
+#[ignore = "needs EXTRACOT_SHARED"]
 fn the_template_of_qwen3_renders_as_in_transformers() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/qwen3_tokenizer");
-    if !folder.is_dir() {
-        eprintln!("skipped: no {}", folder.display());
-        return;
-    }
+    let folder = extracot_tests::named_by("EXTRACOT_SHARED").join("data/qwen3_tokenizer");
     assert_renders(&folder, "qwen3.json");
     let chat = HfChat::load(&folder, None).unwrap().unwrap();
     let chat = ChatTemplate::new(chat, None);

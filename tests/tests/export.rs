@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use burn::module::Module;
@@ -230,13 +230,11 @@ fn a_damaged_adapter_folder_is_refused_by_name() {
     assert!(error.to_string().contains("no adapters"), "{error}");
 }
 
-/// Needs a Python with transformers: `EXTRACOT_PYTHON=python3 cargo test -p extracot-tests --test export`.
+/// `EXTRACOT_PYTHON` names a Python with transformers.
 #[test]
+#[ignore = "needs EXTRACOT_PYTHON"]
 fn transformers_computes_the_same_from_the_written_folder() {
-    let Some(python) = std::env::var_os("EXTRACOT_PYTHON").map(PathBuf::from) else {
-        println!("skipped: EXTRACOT_PYTHON names no Python with transformers");
-        return;
-    };
+    let python = extracot_tests::named_by("EXTRACOT_PYTHON");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/reload.py");
     for name in ["qwen3_tied", "qwen3_untied", "qwen2_linear"] {
         for max_shard_bytes in [20_000, u64::MAX] {

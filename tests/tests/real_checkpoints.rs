@@ -1,15 +1,16 @@
-//! Real files that are too large to be part of the project: skipped, with a word, where they are not.
+//! Real files that are too large to be part of the project: ignored unless asked for.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use common::logits;
 use extracot_core::{Prompt, RolloutEngine, SamplingParams, Seed, Tokenizer};
 use extracot_models::{HfTokenizer, LocalEngine, PolicyCheckpoint, StopRule};
+use extracot_tests::named_by;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -31,11 +32,9 @@ struct Case {
 /// `EXTRACOT_SMOLLM2` names a folder with SmolLM2-135M in Hugging Face layout and `golden.json`: for
 /// each prompt its ids, the five largest logits after it, and 24 greedy tokens.
 #[test]
+#[ignore = "needs EXTRACOT_SMOLLM2"]
 fn smollm2_computes_what_transformers_computes() {
-    let Some(folder) = std::env::var_os("EXTRACOT_SMOLLM2").map(PathBuf::from) else {
-        println!("skipped: EXTRACOT_SMOLLM2 names no folder");
-        return;
-    };
+    let folder = named_by("EXTRACOT_SMOLLM2");
     let golden = std::fs::read_to_string(folder.join("golden.json")).unwrap();
     let golden: Golden = serde_json::from_str(&golden).unwrap();
     let device = Device::flex();
@@ -87,14 +86,11 @@ struct Vector {
 }
 
 #[test]
+#[ignore = "needs EXTRACOT_SHARED"]
 fn the_tokenizer_of_qwen3_reads_and_writes_what_transformers_does() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let shared = named_by("EXTRACOT_SHARED");
     let vectors = shared.join("goldens/qwen3_tokenizer_vectors.jsonl");
     let folder = shared.join("data/qwen3_tokenizer");
-    if !vectors.is_file() || !folder.is_dir() {
-        println!("skipped: no {}", vectors.display());
-        return;
-    }
     let tokenizer = HfTokenizer::load(&folder).unwrap();
     let vectors = std::fs::read_to_string(vectors).unwrap();
     let mut n_vectors = 0;

@@ -1,4 +1,4 @@
-//! Requests at the same time, and when to stop sending them.
+//! Work that is asked for at the same time, and when to stop asking an endpoint.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -3,15 +3,14 @@
 //! [`ResponseParser`](extracot_core::ResponseParser) does the same with token ids, where they are known
 //! and each marker is one of them. The two agree; see the test.
 
-use extracot_core::prompt::{THINK_CLOSE, THINK_OPEN};
-use extracot_core::{ControlToken, ThinkState, Tokenizer};
+use extracot_core::{ControlToken, ThinkState, ThinkText, Tokenizer};
 
 /// The parts of a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResponseText<'a> {
     /// The control token that comes first, if one does.
     pub(super) control: Option<ControlToken>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub(super) think_state: ThinkState,
     /// The think text, without surrounding white space.
     pub(super) think: &'a str,
@@ -20,42 +19,28 @@ pub(super) struct ResponseText<'a> {
 }
 
 impl<'a> ResponseText<'a> {
-    /// Takes a completion apart. Total: any text has parts.
-    ///
-    /// A think text that is closed and never opened begins with the completion: some chat templates
-    /// open it in the prompt.
+    /// Takes a completion apart. Total: any text has parts; [`ThinkText`] says where they are.
     pub(super) fn split(text: &'a str) -> Self {
         let (control, body) = leading_control(text);
-        let (think_state, think, visible) = match body.split_once(THINK_OPEN) {
-            Some((before, inside)) => match (before.split_once(THINK_CLOSE), inside) {
-                (Some((think, _)), _) => {
-                    let visible = &body[think.len() + THINK_CLOSE.len()..];
-                    (ThinkState::Closed, think, visible)
-                }
-                (None, inside) => match inside.split_once(THINK_CLOSE) {
-                    Some((think, visible)) => (ThinkState::Closed, think, visible),
-                    None => (ThinkState::Unclosed, inside, ""),
-                },
-            },
-            None => match body.split_once(THINK_CLOSE) {
-                Some((think, visible)) => (ThinkState::Closed, think, visible),
-                None => (ThinkState::Missing, "", text),
-            },
+        let parts = ThinkText::of_text(body);
+        let visible = match parts.state {
+            ThinkState::Missing => text,
+            _ => &body[parts.visible],
         };
         Self {
             control,
-            think_state,
-            think: think.trim(),
+            think_state: parts.state,
+            think: body[parts.think].trim(),
             visible: visible.trim(),
         }
     }
 
-    /// Think tokens as `tokenizer` counts them: `n_total` if the think text was never opened or
-    /// closed, as what a model writes without the tags is no saving.
+    /// Think tokens as `tokenizer` counts them: `n_total` unless the think text is closed, as what a
+    /// model thinks elsewhere is no saving.
     pub(super) fn think_tokens(&self, tokenizer: &dyn Tokenizer, n_total: usize) -> usize {
         match self.think_state {
             ThinkState::Closed => tokenizer.encode(self.think).len(),
-            ThinkState::Unclosed | ThinkState::Missing => n_total,
+            ThinkState::Unclosed | ThinkState::Missing | ThinkState::Repeated => n_total,
         }
     }
 }
@@ -89,6 +74,8 @@ mod tests {
             "no tags: \\boxed{1}",
             "<COMP_20> \\boxed{1}",
             "<think>a</think>b</think>c <think>d",
+            "<COMP_20>\n<think>\na\n</think>b<think>c</think> d",
+            "<COMP_20>\na\n</think>b",
             "",
         ] {
             let ids = ByteTokenizer.encode(text);
@@ -109,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_think_text_that_the_prompt_opened_begins_with_the_completion() {
-        let parts = ResponseText::split("a b\n</think>\n4 <think>");
+        let parts = ResponseText::split("a b\n</think>\n4");
         assert_eq!(
             (parts.think_state, parts.think, parts.visible),
-            (ThinkState::Closed, "a b", "4 <think>")
+            (ThinkState::Closed, "a b", "4")
         );
         let level = ControlToken::Level(KeepLevel::ALL[0]);
         let parts = ResponseText::split("\n<COMP_20>\nx</think>4");

@@ -149,7 +149,7 @@ pub fn fill_quotas(pipeline: &Pipeline, budgets: &StageFolder) -> Result<StageFo
         })
 }
 
-/// Whether there is a think text that was closed and is not empty.
+/// Whether there is one think text that was closed and is not empty.
 pub(crate) fn has_thought(response: &Response) -> bool {
     response.think_state == ThinkState::Closed && response.think_tokens > 0
 }

@@ -62,7 +62,7 @@ pub fn collect_traces(pipeline: &Pipeline, base: &StageFolder) -> Result<StageFo
                     });
                     continue;
                 }
-                (Verdict::Correct, _) => "base correct without a think text",
+                (Verdict::Correct, _) => "base correct without a sound think text",
                 (Verdict::Incorrect, _) => "base incorrect",
                 (Verdict::NoAnswer, _) => "base without an answer",
                 (Verdict::Undecided(_), _) => "base undecided",

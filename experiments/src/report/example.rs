@@ -133,6 +133,7 @@ fn row(name: &str, kind: RowKind, ratio: f64, accuracy: f64, chosen: [usize; 5])
             1.0 - stated as f64 / N_EACH as f64
         },
         format_error_rate: Some(0.008),
+        open_rate: None,
         chosen: BTreeMap::new(),
         by_difficulty: (1..=DIFFICULTIES).map(part).collect(),
         repeated: None,

@@ -41,8 +41,8 @@ pub(super) fn main(summary: &Summary) -> String {
         out.push_str(&note(&remark));
     }
     out.push_str(
-        "<p class=\"muted\">Tokens: mean think tokens; an unclosed think text counts every token. \
-         Total: mean generated tokens. ActRatio: Tokens / Tokens of the base model. Acc@all: right \
+        "<p class=\"muted\">Tokens: mean think tokens; a think text that is missing, unclosed or repeated \
+         counts every token. Total: mean generated tokens. ActRatio: Tokens / Tokens of the base model. Acc@all: right \
          / all. Trunc: cut at the limit. NoAns: without an answer. 20/40/60/80/100: share of \
          samples that state each level.</p>\n",
     );

@@ -112,6 +112,9 @@ pub struct SweepRow {
     /// The numbers of the level; ActRatio is against the baseline.
     #[serde(flatten)]
     pub summary: EvalSummary,
+    /// Samples without a completion, by reason; none unless the run was ended with `--accept-open`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<String, usize>,
     /// Tokens of all completions as the tokenizer counts them / as the endpoint reports them. Far from
     /// 1 if the tokenizer is another model's. None for a model folder.
     pub counted_over_reported: Option<f64>,

@@ -27,17 +27,17 @@ pub struct Prediction {
     pub chosen: Option<KeepLevel>,
     /// Verdict on the visible answer.
     pub verdict: VerdictName,
-    /// Why the verdict is undecided.
+    /// Why the verdict is undecided, or why there is no completion.
     pub reason: Option<String>,
     /// The answer that was judged.
     pub extracted: Option<String>,
     /// How it was found.
     pub rule: Option<ExtractionRule>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// Why generation ended.
     pub finish: FinishReason,
-    /// Think tokens; every generated token if the think text was never opened or never closed.
+    /// Think tokens; every generated token unless the think text is closed.
     pub think_tokens: usize,
     /// All generated tokens.
     pub total_tokens: usize,
@@ -53,7 +53,7 @@ pub struct Prediction {
 pub struct Completion {
     /// The control token that comes first.
     pub control: Option<ControlToken>,
-    /// Whether the think text was opened and closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// What follows the think text.
     pub visible: String,
@@ -77,10 +77,7 @@ impl Prediction {
         asked: Option<ControlToken>,
         completion: Completion,
     ) -> Self {
-        let found = extract_visible(&completion.visible);
-        let verdict = verify_problem(&MathVerifier, &completion.visible, problem);
-        let (verdict, reason) = VerdictName::of(verdict);
-        Self {
+        let sample = Self {
             id: problem.id.clone(),
             sample_idx,
             question: problem.question.clone(),
@@ -88,17 +85,64 @@ impl Prediction {
             difficulty: problem.difficulty,
             asked,
             chosen: completion.control.and_then(ControlToken::level),
-            verdict,
-            reason,
-            extracted: found.map(|found| found.text.to_owned()),
-            rule: found.map(|found| found.rule),
+            verdict: VerdictName::NoAnswer,
+            reason: None,
+            extracted: None,
+            rule: None,
             think_state: completion.think_state,
             finish: completion.finish,
             think_tokens: completion.think_tokens,
             total_tokens: completion.total_tokens,
             latency_s: completion.latency_s,
             text: completion.text,
+        };
+        sample.judged_again(problem, &completion.visible)
+    }
+
+    /// A sample whose request failed, in the place of its completion: it counts as one that ran into
+    /// the limit of tokens would.
+    pub fn open(
+        problem: &Problem,
+        sample_idx: usize,
+        asked: Option<ControlToken>,
+        (reason, max_new_tokens): (&str, usize),
+    ) -> Self {
+        Self {
+            verdict: VerdictName::Open,
+            reason: Some(reason.to_owned()),
+            ..Self::judge(
+                problem,
+                sample_idx,
+                asked,
+                Completion {
+                    control: None,
+                    think_state: ThinkState::Unclosed,
+                    visible: String::new(),
+                    think_tokens: max_new_tokens,
+                    total_tokens: max_new_tokens,
+                    finish: FinishReason::MaxTokens,
+                    latency_s: None,
+                    text: String::new(),
+                },
+            )
         }
+    }
+
+    /// Whether there is no completion.
+    pub fn is_open(&self) -> bool {
+        self.verdict == VerdictName::Open
+    }
+
+    /// The sample with the verdict of this build on its visible answer.
+    #[must_use]
+    pub fn judged_again(mut self, problem: &Problem, visible: &str) -> Self {
+        let found = extract_visible(visible);
+        let (verdict, reason) = VerdictName::of(verify_problem(&MathVerifier, visible, problem));
+        self.verdict = verdict;
+        self.reason = reason;
+        self.extracted = found.map(|found| found.text.to_owned());
+        self.rule = found.map(|found| found.rule);
+        self
     }
 
     /// The sample for statistics.
@@ -117,6 +161,7 @@ impl Prediction {
             think_tokens: self.think_tokens,
             total_tokens: self.total_tokens,
             text: String::new(),
+            is_open: self.is_open(),
         }
     }
 }

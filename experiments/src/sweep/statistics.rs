@@ -1,5 +1,7 @@
 //! Rows of a sweep from its samples.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use extracot_core::report::{Comparison, ControlFidelity, EvalRecord, EvalSummary};
 use extracot_core::stats::holm;
@@ -19,6 +21,8 @@ pub struct SweptLevel {
     pub prompts_hash: String,
     /// Its samples.
     pub records: Vec<EvalRecord>,
+    /// Samples without a completion, by reason.
+    pub open: BTreeMap<String, usize>,
     /// Tokens as the tokenizer counts them / as the endpoint reports them.
     pub counted_over_reported: Option<f64>,
 }
@@ -102,6 +106,7 @@ pub fn sweep_rows(
                         level.name
                     )
                 })?,
+                open: level.open.clone(),
                 counted_over_reported: level.counted_over_reported,
                 versus_baseline,
             })

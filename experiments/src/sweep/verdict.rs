@@ -15,10 +15,13 @@ pub enum VerdictName {
     NoAnswer,
     /// Neither can be said.
     Undecided,
+    /// There is no completion: the request failed, and the run was ended so. No [`Verdict`] has this
+    /// name.
+    Open,
 }
 
 impl VerdictName {
-    /// All four.
+    /// The names of verdicts.
     pub const ALL: [Self; 4] = [
         Self::Correct,
         Self::Incorrect,
@@ -33,6 +36,7 @@ impl VerdictName {
             Self::Incorrect => "incorrect",
             Self::NoAnswer => "no_answer",
             Self::Undecided => "undecided",
+            Self::Open => "open",
         }
     }
 
@@ -46,12 +50,12 @@ impl VerdictName {
         }
     }
 
-    /// The verdict that this is the name of.
+    /// The verdict that this is the name of; without a completion there is no answer.
     pub fn with_reason(self, reason: Option<&str>) -> Verdict {
         match self {
             Self::Correct => Verdict::Correct,
             Self::Incorrect => Verdict::Incorrect,
-            Self::NoAnswer => Verdict::NoAnswer,
+            Self::NoAnswer | Self::Open => Verdict::NoAnswer,
             Self::Undecided => Verdict::Undecided(reason.unwrap_or_default().to_owned()),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::row::Row;
 use super::{DatasetKind, options};
+use crate::verify::extract::last_box_span;
 use crate::verify::{ExtractionRule, extract_answer};
 use crate::{CoreError, Problem};
 
@@ -81,15 +82,13 @@ fn math(row: &Row<'_>) -> Result<Problem, CoreError> {
     let answer = match row.optional_text("answer")? {
         Some(answer) => answer,
         None => {
-            let boxed = extract_answer(&solution);
-            let boxed = boxed.filter(|found| found.rule == ExtractionRule::Boxed);
-            let Some(boxed) = boxed else {
+            let Some(boxed) = last_box_span(&solution) else {
                 return Err(row.bad(
                     "solution",
                     "has no closed \\boxed{..}, and there is no `answer`",
                 ));
             };
-            boxed.text.to_owned()
+            solution[boxed].trim().to_owned()
         }
     };
     let level = row.optional_text("level")?;

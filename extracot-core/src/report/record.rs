@@ -27,16 +27,20 @@ pub struct EvalRecord {
     /// How it was found.
     #[serde(default)]
     pub extraction: Option<ExtractionRule>,
-    /// Whether the think text was closed.
+    /// Whether there is one think text, opened and closed.
     pub think_state: ThinkState,
     /// Why generation ended.
     pub finish: FinishReason,
-    /// Think tokens; every generated token if the think text was never closed.
+    /// Think tokens; every generated token unless the think text is closed.
     pub think_tokens: usize,
     /// All generated tokens.
     pub total_tokens: usize,
     /// The decoded completion.
     pub text: String,
+    /// Whether there is no completion, as its request failed. It counts as not right and with the
+    /// lengths above, and is left out of every rate but its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
 }
 
 impl EvalRecord {

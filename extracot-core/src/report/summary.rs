@@ -49,10 +49,14 @@ pub struct EvalSummary {
     pub undecided_rate: f64,
     /// Share of samples whose completion states no level where one was asked for.
     pub no_level_rate: f64,
-    /// Share of samples whose think text was never opened or never closed, cut ones included. `None`
+    /// Share of samples whose think text is missing, not closed (cut ones included) or repeated. `None`
     /// in a file that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_error_rate: Option<f64>,
+    /// Share of samples without a completion, as their requests failed: not right, and in no other
+    /// rate. `None` where every sample is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_rate: Option<f64>,
     /// Samples per level that the completion states.
     pub chosen: BTreeMap<KeepLevel, usize>,
     /// The same by difficulty, where known.
@@ -80,8 +84,10 @@ impl EvalSummary {
     ) -> Result<Self, CoreError> {
         let samples = Samples::try_new(records)?;
         let base = samples.align(Samples::try_new(base)?)?;
+        let n_open = records.iter().filter(|record| record.is_open).count();
         let share = |flag: fn(&EvalRecord) -> bool| {
-            records.iter().filter(|record| flag(record)).count() as f64 / records.len() as f64
+            let there = records.iter().filter(|record| !record.is_open);
+            there.filter(|record| flag(record)).count() as f64 / records.len() as f64
         };
         let totals = records.iter().map(|record| record.total_tokens as f64);
         Ok(Self {
@@ -101,6 +107,7 @@ impl EvalSummary {
             undecided_rate: share(|record| matches!(record.verdict, Verdict::Undecided(_))),
             no_level_rate: share(|record| record.asked.is_some() && record.chosen.is_none()),
             format_error_rate: Some(share(|record| record.think_state != ThinkState::Closed)),
+            open_rate: (n_open > 0).then(|| n_open as f64 / records.len() as f64),
             chosen: chosen(records),
             by_difficulty: by_difficulty(&samples)?,
             repeated: match samples.n_each {
@@ -186,8 +193,38 @@ mod tests {
         let mut records = ["a", "b", "c", "d"].map(|id| sample(id, 0, Verdict::NoAnswer, 10));
         records[0].think_state = ThinkState::Unclosed;
         records[1].think_state = ThinkState::Missing;
+        records[2].think_state = ThinkState::Repeated;
         let summary = EvalSummary::try_new(&records, &records, Seed(1)).unwrap();
-        assert_eq!(summary.format_error_rate, Some(0.5));
+        assert_eq!(summary.format_error_rate, Some(0.75));
+    }
+
+    #[test]
+    fn an_open_sample_counts_in_every_denominator_and_in_no_other_rate() {
+        let mut records = ["a", "b", "c", "d"].map(|id| sample(id, 0, Verdict::Correct, 10));
+        records[3] = EvalRecord {
+            verdict: Verdict::NoAnswer,
+            chosen: None,
+            think_state: ThinkState::Unclosed,
+            finish: FinishReason::MaxTokens,
+            think_tokens: 50,
+            is_open: true,
+            ..records[3].clone()
+        };
+        let summary = EvalSummary::try_new(&records, &records, Seed(1)).unwrap();
+        assert_eq!((summary.n, summary.n_correct), (4, 3));
+        assert_eq!(summary.accuracy, wilson_interval(3, 4, Z_95).unwrap());
+        // (3 * 10 + 50) / 4.
+        assert_eq!(summary.think_tokens, 20.0);
+        assert_eq!(summary.open_rate, Some(0.25));
+        let others = [
+            summary.truncation_rate,
+            summary.no_answer_rate,
+            summary.no_level_rate,
+        ];
+        assert_eq!((others, summary.format_error_rate), ([0.0; 3], Some(0.0)));
+        records[3].is_open = false;
+        let summary = EvalSummary::try_new(&records, &records, Seed(1)).unwrap();
+        assert_eq!((summary.open_rate, summary.no_answer_rate), (None, 0.25));
     }
 
     #[test]

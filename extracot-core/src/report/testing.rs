@@ -24,6 +24,7 @@ pub(super) fn sample(
         think_tokens,
         total_tokens: think_tokens + 10,
         text: String::new(),
+        is_open: false,
     }
 }
 

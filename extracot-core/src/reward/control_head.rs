@@ -65,7 +65,7 @@ mod tests {
     use crate::{ControlToken, KeepLevel, Response, ThinkState, Verdict};
 
     #[test]
-    fn a_right_box_without_a_think_text_is_no_success_of_the_level() {
+    fn a_right_box_without_a_sound_think_text_is_no_success_of_the_level() {
         let mode = Mode::try_new(ModeConstants::default()).unwrap();
         let reward = ControlHeadReward::try_new(mode, 1.0, 0.3).unwrap();
         let score = |think_state, think_tokens| {
@@ -84,9 +84,11 @@ mod tests {
                 budget: Some(KeepLevel::ALL[1]),
             })
         };
-        // Right at 20 under a budget of 40: 0.2 + 0.3 * 0.8; without a think text: -1 * 0.2.
+        // Right at 20 under a budget of 40: 0.2 + 0.3 * 0.8; without a sound think text: -1 * 0.2.
         assert!((score(ThinkState::Closed, 20) - 0.44).abs() < 1e-9);
         assert!((score(ThinkState::Closed, 0) + 0.2).abs() < 1e-9);
-        assert!((score(ThinkState::Missing, 30) + 0.2).abs() < 1e-9);
+        for broken in [ThinkState::Missing, ThinkState::Repeated] {
+            assert!((score(broken, 30) + 0.2).abs() < 1e-9);
+        }
     }
 }

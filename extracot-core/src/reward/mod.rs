@@ -65,7 +65,7 @@ impl RewardContext<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stratum {
-    /// No valid level, think text not closed, or empty.
+    /// No valid level, or a think text that is empty, not closed, or repeated.
     Malformed,
     /// Well formed, answer wrong or absent.
     Wrong,

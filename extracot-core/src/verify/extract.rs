@@ -11,7 +11,7 @@ pub(crate) use boxes::last_box_span;
 use phrase::{final_answer, phrase_answer};
 pub(super) use prose::{is_prose, last_value};
 
-use crate::prompt::{THINK_CLOSE, THINK_OPEN};
+use crate::ThinkText;
 
 /// How an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +40,9 @@ pub struct Extracted<'a> {
 
 /// The answer that a whole response gives.
 ///
-/// What stands between think tags is no answer: only the text behind the last `</think>` is looked at,
-/// and a response that opens its think text and never closes it has none. For a visible text alone
-/// this is [`extract_visible`].
+/// What stands between think tags is no answer: only the visible part of [`ThinkText`] is looked at,
+/// which is empty where a think text is open at the end. For a visible text alone this is
+/// [`extract_visible`].
 ///
 /// # Examples
 ///
@@ -56,17 +56,9 @@ pub fn extract_answer(response: &str) -> Option<Extracted<'_>> {
     extract_visible(visible_part(response))
 }
 
-/// What follows the think text; nothing if that is not closed.
-pub(super) fn visible_part(response: &str) -> &str {
-    let visible = match response.rfind(THINK_CLOSE) {
-        Some(at) => &response[at + THINK_CLOSE.len()..],
-        None => response,
-    };
-    if visible.contains(THINK_OPEN) {
-        ""
-    } else {
-        visible
-    }
+/// What follows the think text; nothing if that is open at the end.
+pub(crate) fn visible_part(response: &str) -> &str {
+    &response[ThinkText::of_text(response).visible]
 }
 
 /// The answer that a visible text gives, by the first [`ExtractionRule`] that finds one.
@@ -83,7 +75,10 @@ pub fn extract_visible(visible: &str) -> Option<Extracted<'_>> {
 pub(super) fn extract_marked(text: &str) -> Option<Extracted<'_>> {
     let by = |rule| move |text| Extracted { text, rule };
     if let Some(span) = last_box_span(text) {
-        let behind = final_answer(&text[span.end..]).map(by(ExtractionRule::FinalAnswer));
+        // A remark on the answer is none: `The final answer is positive, because ..`.
+        let is_value = |text: &&str| !is_prose(text) || last_value(text).is_some();
+        let behind = final_answer(&text[span.end..]).filter(is_value);
+        let behind = behind.map(by(ExtractionRule::FinalAnswer));
         return behind.or_else(|| Some(by(ExtractionRule::Boxed)(text[span].trim())));
     }
     hash_line(text)
@@ -178,6 +173,10 @@ mod tests {
             rule(r"\boxed{3} Final Answer: The final answer is $4$."),
             Some(("$4$", FinalAnswer))
         );
+        assert_eq!(
+            rule(r"\boxed{3}. The final answer is positive, because both are."),
+            Some(("3", Boxed))
+        );
         assert_eq!(rule("final answer: 3\n#### 4"), Some(("4", HashLine)));
         assert_eq!(rule("\\boxed{3}\n#### 4"), Some(("3", Boxed)));
         assert_eq!(rule("**Final Answer**\n\\boxed{3}"), Some(("3", Boxed)));
@@ -190,5 +189,6 @@ mod tests {
         assert_eq!(text(r"\boxed{1}</think>It is 2."), None);
         assert_eq!(text(r"<think>\boxed{1}"), None);
         assert_eq!(text(r"\boxed{1}"), Some("1"));
+        assert_eq!(text(r"a</think>\boxed{1}<think>b</think>it is 2"), None);
     }
 }

@@ -108,14 +108,8 @@ pub(crate) fn assert_parity(folder: &Path) {
 
 /// As [`assert_parity`] with a golden file that not every machine has.
 pub(crate) fn assert_shared_parity(name: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/goldens")
-        .join(name);
-    if folder.is_dir() {
-        assert_parity(&folder);
-    } else {
-        eprintln!("skipped: no {}", folder.display());
-    }
+    let goldens = extracot_tests::named_by("EXTRACOT_SHARED").join("goldens");
+    assert_parity(&goldens.join(name));
 }
 
 /// Names and shapes of the tensors of a safetensors file: its header is a length, then JSON that maps

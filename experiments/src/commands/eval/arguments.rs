@@ -23,7 +23,7 @@ use crate::openai::Address;
 ///
 /// Samples are kept as they come; --resume goes on where a run was killed or a request failed. A
 /// request that fails leaves its sample open: it is counted, never taken for a wrong answer, and the
-/// command ends with an error.
+/// command ends with an error. What an endpoint refuses for good can be ended with --accept-open.
 #[derive(Debug, Args)]
 pub struct Eval {
     /// Model folder in Hugging Face layout, or openai:MODEL@http://host:port/v1
@@ -92,6 +92,10 @@ pub struct Eval {
     pub(super) quiet: bool,
     #[command(flatten)]
     pub(super) local: LocalArguments,
+    /// End the run although requests failed: their samples are asked for once more, and what is then
+    /// still open counts as failed in every table. Without it such a run stays open
+    #[arg(long, help_heading = "Chat endpoint")]
+    pub(super) accept_open: bool,
     /// Folder whose tokenizer.json counts think tokens of an endpoint's completions: its model's, or
     /// one that serves as the unit
     #[arg(long, value_name = "DIR", help_heading = "Chat endpoint")]
@@ -110,7 +114,8 @@ pub(super) struct LocalArguments {
     /// Threads, all cores by default; no result depends on their number
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
-    /// Rows decoded together; no result depends on it
+    /// Most rows decoded together; batches stay smaller where they take over a minute, so that a kill
+    /// loses little. No result depends on it
     #[arg(long, value_name = "N", default_value = "16")]
     pub(super) batch_rows: NonZeroUsize,
     /// Dtype of weights and computation

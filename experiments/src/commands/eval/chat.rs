@@ -1,5 +1,6 @@
 //! Samples of a model behind an endpoint: one request for each.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -119,20 +120,31 @@ impl<'a> ChatSource<'a> {
                 ..Open::new("no_usage", message)
             });
         };
-        let text = text(reply, finish);
+        let latency = Some(exchange.latency.as_secs_f64());
+        let total_tokens = usage.completion_tokens as usize;
+        Ok(self.taken_apart(text(reply, finish), total_tokens, finish, latency))
+    }
+
+    fn taken_apart(
+        &self,
+        text: String,
+        total_tokens: usize,
+        finish: FinishReason,
+        latency_s: Option<f64>,
+    ) -> Completion {
         let parts = ResponseText::split(&text);
         // In the unit of the think text, so that no think text is longer than its completion.
         let n_total = self.tokenizer.encode(&text).len();
-        Ok(Completion {
+        Completion {
             control: parts.control,
             think_state: parts.think_state,
             visible: parts.visible.to_owned(),
             think_tokens: parts.think_tokens(&self.tokenizer, n_total),
-            total_tokens: usage.completion_tokens as usize,
+            total_tokens,
             finish,
-            latency_s: Some(exchange.latency.as_secs_f64()),
+            latency_s,
             text,
-        })
+        }
     }
 }
 
@@ -187,12 +199,12 @@ impl SampleSource for ChatSource<'_> {
     fn sample(&self, asked: Asked, open: &[usize], take: &mut Take<'_>) -> Result<Failures> {
         let mut failures = Failures::default();
         let mut patience = Patience::new(self.give_up_after);
-        let mut n_heard = 0;
+        let mut unheard: BTreeSet<usize> = open.iter().copied().collect();
         let name = format!("eval {asked}");
         let progress = Progress::new(&name, open.len(), "samples", self.task.quiet);
         let ask = |place| self.ask(asked, place);
         ask_all(open, self.concurrency, ask, |place, answer| {
-            n_heard += 1;
+            unheard.remove(&place);
             match answer {
                 Ok(sample) => {
                     let n_tokens = sample.total_tokens;
@@ -211,13 +223,13 @@ impl SampleSource for ChatSource<'_> {
                     if open.is_hopeless {
                         patience.stop(open.message.clone());
                     }
-                    failures.add(&open.reason, open.message);
+                    failures.add(self.task, place, &open.reason, &open.message);
                     Ok(goes_on)
                 }
             }
         })?;
-        for _ in n_heard..open.len() {
-            failures.add("not_asked", "asking stopped before".to_owned());
+        for place in unheard {
+            failures.add(self.task, place, "not_asked", "asking stopped before");
         }
         failures.stopped_by = patience.stopped_by;
         Ok(failures)
@@ -247,6 +259,14 @@ impl SampleSource for ChatSource<'_> {
             whole,
             n_tokens,
         })
+    }
+
+    fn seen_again(&self, asked: Asked, place: usize, kept: Prediction) -> Result<Prediction> {
+        let (problem_idx, sample_idx) = self.task.of_place(place);
+        let problem = &self.task.problems[problem_idx];
+        let completion =
+            self.taken_apart(kept.text, kept.total_tokens, kept.finish, kept.latency_s);
+        Ok(Prediction::judge(problem, sample_idx, asked.0, completion))
     }
 
     fn count(&self, text: &str) -> Option<usize> {

@@ -30,7 +30,7 @@ pub(super) struct FinishedLevel {
 #[derive(Debug, Default)]
 pub(super) struct Swept {
     pub(super) finished: Vec<FinishedLevel>,
-    /// Levels with samples that are still open.
+    /// Levels with samples that are still open, those of finished levels included.
     pub(super) failures: BTreeMap<String, Failures>,
 }
 
@@ -43,6 +43,13 @@ impl Swept {
         }
         open
     }
+
+    /// What happened first: why asking stopped, if it did.
+    pub(super) fn example(&self) -> Option<String> {
+        let stopped = self.failures.values().find(|f| f.stopped_by.is_some());
+        let failures = stopped.or_else(|| self.failures.values().next())?;
+        failures.example()
+    }
 }
 
 /// A sweep in a run folder.
@@ -54,6 +61,10 @@ pub(super) struct Sweep<'a> {
     pub(super) source: &'a dyn SampleSource,
     /// Prompts that are timed one by one.
     pub(super) n_timed: usize,
+    /// Whether samples may be there from an earlier build.
+    pub(super) is_resumed: bool,
+    /// Whether samples whose requests failed end as failures.
+    pub(super) accept_open: bool,
 }
 
 impl Sweep<'_> {
@@ -66,7 +77,7 @@ impl Sweep<'_> {
         let mut swept = Swept::default();
         let mut stopped_by: Option<String> = None;
         for asked in levels {
-            let failures = match self.is_finished(*asked) {
+            let failures = match self.is_finished(*asked)? {
                 true => Failures::default(),
                 false => match &stopped_by {
                     Some(why) => self.not_asked(*asked, why)?,
@@ -74,11 +85,11 @@ impl Sweep<'_> {
                 },
             };
             stopped_by = stopped_by.or_else(|| failures.stopped_by.clone());
-            match failures.by_reason.is_empty() {
-                true => swept.finished.push(self.finished(*asked)?),
-                false => {
-                    swept.failures.insert(asked.to_string(), failures);
-                }
+            if failures.by_reason.is_empty() || self.accepts(&failures) {
+                swept.finished.push(self.finished(*asked)?);
+            }
+            if !failures.by_reason.is_empty() {
+                swept.failures.insert(asked.to_string(), failures);
             }
         }
         Ok(swept)
@@ -88,8 +99,20 @@ impl Sweep<'_> {
         self.out.join(asked.to_string())
     }
 
-    fn is_finished(&self, asked: Asked) -> bool {
-        self.folder(asked).join(PREDICTIONS).is_file()
+    /// Whether every sample is there. Those that were accepted as open are tried again.
+    fn is_finished(&self, asked: Asked) -> Result<bool> {
+        let path = self.folder(asked).join(PREDICTIONS);
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let predictions: Vec<Prediction> = read_jsonl(&path)?;
+        Ok(!predictions.iter().any(Prediction::is_open))
+    }
+
+    /// Whether these samples are to end as failures. Where asking stopped, nobody knows what the others
+    /// would have been.
+    fn accepts(&self, failures: &Failures) -> bool {
+        self.accept_open && failures.stopped_by.is_none() && !failures.by_place.is_empty()
     }
 
     fn partial(&self, asked: Asked) -> Result<PartialOutput<Prediction>> {
@@ -103,9 +126,10 @@ impl Sweep<'_> {
     fn not_asked(&self, asked: Asked, why: &str) -> Result<Failures> {
         let partial = self.partial(asked)?;
         let mut failures = Failures::default();
-        for _ in partial.n_rows()..self.task.n_places() {
-            failures.add("not_asked", why.to_owned());
+        for place in (0..self.task.n_places()).filter(|place| !partial.has(*place)) {
+            failures.add(self.task, place, "not_asked", why);
         }
+        failures.stopped_by = Some(why.to_owned());
         Ok(failures)
     }
 
@@ -125,7 +149,27 @@ impl Sweep<'_> {
             })?,
         };
         let wall = started.elapsed();
-        if failures.by_reason.is_empty() {
+        let counts = (n_samples, n_tokens);
+        let folder = self.folder(asked);
+        let write = |predictions: &[Prediction]| {
+            let timing = of_samples(counts, wall, self.source, predictions)?;
+            save_json(&timing, &folder.join(TIMING))?;
+            Ok(write_jsonl(&folder.join(PREDICTIONS), predictions)?)
+        };
+        if self.accepts(&failures) {
+            // What was answered stays beside it, so that another run can ask for the rest.
+            let sample = |place| match (partial.get(place), failures.by_place.get(&place)) {
+                (Some(sample), _) => Ok(sample.clone()),
+                (None, Some((reason, message))) => {
+                    Ok(self.open(asked, place, &format!("{reason}: {message}")))
+                }
+                (None, None) => bail!("level {asked}: nothing became of sample {place}"),
+            };
+            let samples: Vec<Prediction> = (0..self.task.n_places())
+                .map(sample)
+                .collect::<Result<_>>()?;
+            write(&samples)?;
+        } else if failures.by_reason.is_empty() {
             if partial.n_rows() != self.task.n_places() {
                 bail!(
                     "level {asked}: {} samples of {}",
@@ -133,22 +177,47 @@ impl Sweep<'_> {
                     self.task.n_places()
                 );
             }
-            let folder = self.folder(asked);
-            partial.finish(|predictions| {
-                let counts = (n_samples, n_tokens);
-                let timing = of_samples(counts, wall, self.source, predictions)?;
-                save_json(&timing, &folder.join(TIMING))?;
-                Ok(write_jsonl(&folder.join(PREDICTIONS), predictions)?)
-            })?;
+            partial.finish(write)?;
         }
         Ok(failures)
+    }
+
+    fn open(&self, asked: Asked, place: usize, reason: &str) -> Prediction {
+        let (problem_idx, sample_idx) = self.task.of_place(place);
+        let problem = &self.task.problems[problem_idx];
+        let limit = self.task.params.max_new_tokens;
+        Prediction::open(problem, sample_idx, asked.0, (reason, limit))
+    }
+
+    /// The kept samples of a level as this build sees them: one rule for all of them.
+    fn seen_again(&self, asked: Asked, kept: &[Prediction]) -> Result<Vec<Prediction>> {
+        let seen = kept
+            .iter()
+            .enumerate()
+            .map(|(place, sample)| match sample.is_open() {
+                true => Ok(sample.clone()),
+                false => self.source.seen_again(asked, place, sample.clone()),
+            });
+        let seen: Vec<Prediction> = seen.collect::<Result<_>>()?;
+        let n_changed = kept.iter().zip(&seen).filter(|(a, b)| a != b).count();
+        let n_verdicts = kept.iter().zip(&seen);
+        let n_verdicts = n_verdicts.filter(|(a, b)| a.verdict != b.verdict).count();
+        if n_changed > 0 {
+            eprintln!(
+                "warning: level {asked}: by the rules of this build {n_verdicts} of {} verdicts are \
+                 others than those kept, and {n_changed} samples in some field",
+                kept.len()
+            );
+            write_jsonl(&self.folder(asked).join(PREDICTIONS), &seen)?;
+        }
+        Ok(seen)
     }
 
     /// Reads a finished level, and times it if that was not done.
     fn finished(&self, asked: Asked) -> Result<FinishedLevel> {
         let folder = self.folder(asked);
         let path = folder.join(PREDICTIONS);
-        let predictions: Vec<Prediction> = read_jsonl(&path)?;
+        let mut predictions: Vec<Prediction> = read_jsonl(&path)?;
         let is_whole = predictions.len() == self.task.n_places()
             && predictions.iter().enumerate().all(|(place, sample)| {
                 let (problem_idx, sample_idx) = self.task.of_place(place);
@@ -162,9 +231,12 @@ impl Sweep<'_> {
                 self.task.n_places()
             );
         }
+        if self.is_resumed {
+            predictions = self.seen_again(asked, &predictions)?;
+        }
         // A run that was killed right after it wrote the samples leaves what they were made from.
         let unfinished = folder.join(format!("{PREDICTIONS}.unfinished"));
-        if unfinished.exists() {
+        if unfinished.exists() && !predictions.iter().any(Prediction::is_open) {
             std::fs::remove_file(&unfinished)
                 .with_context(|| format!("cannot remove {}", unfinished.display()))?;
         }

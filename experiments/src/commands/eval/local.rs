@@ -1,28 +1,26 @@
 //! Samples of a model on this machine.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use extracot_core::prompt::THINK_OPEN;
 use extracot_core::{
     Problem, Prompt, ResponseParser, Rollout, RolloutEngine, SamplingParams, Tokenizer,
 };
 use extracot_models::{CausalLm, Decoder, LocalEngine, StopRule, Workload};
 
 use super::arguments::LocalArguments;
+use super::pace::Pace;
 use super::source::{Failures, SampleSource, Take, Task, TimedAlone};
+use crate::commands::ask::ask_all;
 use crate::commands::asked::Asked;
 use crate::commands::estimate::check_fits;
 use crate::commands::model::LoadedModel;
 use crate::commands::response_text::ResponseText;
 use crate::progress::Progress;
 use crate::sweep::{Completion, Prediction};
-
-/// Batches of every worker after which samples are kept: few, so that little is lost with a kill,
-/// and more than one, so that workers rarely wait for each other.
-const BATCHES_PER_WORKER: usize = 2;
 
 /// A model folder as a source of samples.
 pub(super) struct LocalSource<'a> {
@@ -122,9 +120,8 @@ impl<'a> LocalSource<'a> {
         }
     }
 
-    /// Takes a completion apart: by ids where the markers have ids and the model opens its think text
-    /// itself, else by the text.
-    fn completion(&self, rollout: &Rollout, prompt: &str) -> Result<Completion> {
+    /// Takes a completion apart: by ids where the markers have ids, else by the text.
+    fn completion(&self, rollout: &Rollout) -> Result<Completion> {
         let tokenizer = self.model.tokenizer()?;
         let ids = &rollout.token_ids;
         let body = match ids.split_last() {
@@ -132,9 +129,7 @@ impl<'a> LocalSource<'a> {
             _ => ids,
         };
         let text = tokenizer.decode(body);
-        let by_ids = self.parser.as_ref();
-        let by_ids = by_ids.filter(|_| !prompt.trim_end().ends_with(THINK_OPEN));
-        let (control, think_state, visible, think_tokens) = match by_ids {
+        let (control, think_state, visible, think_tokens) = match &self.parser {
             Some(parser) => {
                 let response = parser.parse(tokenizer, ids);
                 (
@@ -167,6 +162,21 @@ impl<'a> LocalSource<'a> {
     }
 }
 
+impl LocalSource<'_> {
+    fn judged(
+        &self,
+        asked: Asked,
+        problem_idx: usize,
+        rollout: &Rollout,
+    ) -> Result<(usize, Prediction)> {
+        let place = problem_idx * self.task.params.group_size + rollout.sample_idx;
+        let problem = &self.task.problems[problem_idx];
+        let completion = self.completion(rollout)?;
+        let sample = Prediction::judge(problem, rollout.sample_idx, asked.0, completion);
+        Ok((place, sample))
+    }
+}
+
 impl SampleSource for LocalSource<'_> {
     fn prompts(&self, asked: Asked) -> Result<Vec<String>> {
         self.token_ids(asked)?;
@@ -179,31 +189,41 @@ impl SampleSource for LocalSource<'_> {
         let prompts = self.token_ids(asked)?;
         let mut problems: Vec<usize> = open.iter().map(|p| self.task.of_place(*p).0).collect();
         problems.dedup();
-        // Prompts of similar lengths share a batch. The order is that of an uninterrupted run.
+        // Prompts of similar lengths share a batch.
         problems.sort_by_key(|idx| prompts[*idx].token_ids.len());
         let name = format!("eval {asked}");
         let progress = Progress::new(&name, problems.len(), "problems", self.task.quiet);
         let report = |n_tokens, n_prompts| progress.advance_tokens(n_tokens, n_prompts);
-        let engine = self.engine(&report);
-        let per_batch = (self.batch_rows / params.group_size).max(1);
-        for chunk in problems.chunks(per_batch * self.n_workers * BATCHES_PER_WORKER) {
-            let batch: Vec<Prompt> = chunk.iter().map(|idx| prompts[*idx].clone()).collect();
-            let groups = engine.rollout(&batch, params, *seed)?;
-            let mut judged = Vec::new();
-            for (idx, group) in chunk.iter().zip(&groups) {
-                let prompt = self.text(*idx, asked)?;
-                for rollout in &group.rollouts {
-                    let place = idx * params.group_size + rollout.sample_idx;
-                    let completion = self.completion(rollout, &prompt)?;
-                    let problem = &self.task.problems[*idx];
-                    let sample =
-                        Prediction::judge(problem, rollout.sample_idx, asked.0, completion);
-                    judged.push((place, sample));
-                }
+        let engine = LocalEngine {
+            n_workers: 1,
+            ..self.engine(&report)
+        };
+        let pace = Mutex::new(Pace::new(&problems, self.batch_rows / params.group_size));
+        let lock = || pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = |_| -> Result<Vec<(usize, Prediction)>> {
+            let batch = lock().next();
+            if batch.is_empty() {
+                return Ok(vec![]);
             }
+            let started = Instant::now();
+            let chosen: Vec<Prompt> = batch.iter().map(|idx| prompts[*idx].clone()).collect();
+            let groups = engine.rollout(&chosen, params, *seed)?;
+            lock().heard(batch.len(), started.elapsed());
+            let rollouts = batch.iter().zip(&groups);
+            let rollouts =
+                rollouts.flat_map(|(idx, group)| group.rollouts.iter().map(move |r| (*idx, r)));
+            let judged = rollouts.map(|(idx, rollout)| self.judged(asked, idx, rollout));
+            judged.collect()
+        };
+        // One turn per problem is enough, however small the batches are.
+        ask_all(&problems, self.n_workers, batch, |_, judged| {
+            let mut judged = judged?;
             judged.retain(|(place, _)| open.binary_search(place).is_ok());
-            take(judged)?;
-        }
+            if !judged.is_empty() {
+                take(judged)?;
+            }
+            Ok(true)
+        })?;
         Ok(Failures::default())
     }
 
@@ -238,12 +258,34 @@ impl SampleSource for LocalSource<'_> {
         })
     }
 
+    fn seen_again(&self, _asked: Asked, place: usize, kept: Prediction) -> Result<Prediction> {
+        let parts = ResponseText::split(&kept.text);
+        let n_think = parts.think_tokens(self.model.tokenizer()?, kept.total_tokens);
+        let (state, visible) = (parts.think_state, parts.visible.to_owned());
+        let problem = &self.task.problems[self.task.of_place(place).0];
+        let is_by_ids = self.parser.is_some();
+        // A tag that is spelled out by other tokens is none by ids, and looks like one here.
+        if is_by_ids && state != kept.think_state {
+            return Ok(kept);
+        }
+        let kept = Prediction {
+            think_state: state,
+            think_tokens: if is_by_ids {
+                kept.think_tokens
+            } else {
+                n_think
+            },
+            ..kept
+        };
+        Ok(kept.judged_again(problem, &visible))
+    }
+
     fn count(&self, _text: &str) -> Option<usize> {
         None
     }
 
     fn side_by_side(&self) -> String {
         let (rows, workers) = (self.batch_rows, self.n_workers);
-        format!("batches of {rows} rows on {workers} workers")
+        format!("batches of up to {rows} rows on {workers} workers")
     }
 }

@@ -4,12 +4,14 @@ mod arguments;
 mod chat;
 mod levels;
 mod local;
+mod pace;
 mod problems;
 pub(super) mod run_folder;
 mod settings;
 mod source;
 mod timing;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,7 +25,7 @@ use super::command_to_go_on;
 use crate::config::content_hash;
 use crate::report::{SweepReport, render_sweep_html, render_sweep_markdown, render_sweep_table};
 use crate::run::{claim, write_manifest_with, write_text};
-use crate::sweep::{Baseline, SweepSummary, SweptLevel, fidelity, sweep_rows};
+use crate::sweep::{Baseline, Prediction, SweepSummary, SweptLevel, fidelity, sweep_rows};
 
 pub use arguments::Eval;
 use arguments::ModelName;
@@ -96,6 +98,8 @@ pub fn run(arguments: &Eval) -> Result<()> {
         task: &task,
         source: source.as_ref(),
         n_timed: arguments.latency,
+        is_resumed: arguments.resume,
+        accept_open: arguments.accept_open,
     };
     let swept = sweep.run(&arguments.levels)?;
     report_failures(&arguments.out, &swept, &task, arguments.levels.len())?;
@@ -163,7 +167,7 @@ fn other_baseline(arguments: &Eval, file: &ProblemFile) -> Result<Option<LevelSa
     Ok(Some(other))
 }
 
-/// Writes what failed beside the samples; an error if anything did.
+/// Writes what failed beside the samples; an error if a level is not finished for it.
 fn report_failures(out: &Path, swept: &Swept, task: &Task<'_>, n_levels: usize) -> Result<()> {
     let path = out.join(FAILURES);
     if swept.failures.is_empty() {
@@ -177,18 +181,25 @@ fn report_failures(out: &Path, swept: &Swept, task: &Task<'_>, n_levels: usize) 
     let open = swept.open();
     let n_open: usize = open.values().sum();
     let reasons: Vec<String> = open.iter().map(|(why, n)| format!("{why} {n}")).collect();
-    let first = swept.failures.values().find_map(|failures| {
-        let first = failures.by_reason.values().next();
-        failures
-            .stopped_by
-            .clone()
-            .or(first.map(|f| f.message.clone()))
-    });
-    bail!(
-        "{n_open} of {} samples are still open ({}): {}; all others are kept, see {}; go on with: {}",
+    let what = format!(
+        "{n_open} of {} samples are still open ({}), the first by {}",
         n_levels * task.n_places(),
         reasons.join(", "),
-        first.unwrap_or_default(),
+        swept.example().unwrap_or_default(),
+    );
+    if swept.finished.len() == n_levels {
+        eprintln!(
+            "warning: {what}; they count as failures, see {}",
+            path.display()
+        );
+        return Ok(());
+    }
+    let or = match swept.failures.values().any(|f| f.stopped_by.is_some()) {
+        true => "",
+        false => " --accept-open ends the run with them as failures;",
+    };
+    bail!(
+        "{what}; all others are kept, see {};{or} go on with: {}",
         path.display(),
         command_to_go_on()
     )
@@ -201,18 +212,31 @@ fn swept_levels(
 ) -> Vec<SweptLevel> {
     let level = |(level, prompts_hash): (&FinishedLevel, &String)| {
         let samples = &level.predictions;
-        let counted = samples.iter().map(|sample| source.count(&sample.text));
-        let reported: usize = samples.iter().map(|sample| sample.total_tokens).sum();
+        let there = || samples.iter().filter(|sample| !sample.is_open());
+        let counted = there().map(|sample| source.count(&sample.text));
+        let reported: usize = there().map(|sample| sample.total_tokens).sum();
         let ratio = |n: usize| n as f64 / reported.max(1) as f64;
         SweptLevel {
             name: level.asked.to_string(),
             level: level.asked.level(),
             prompts_hash: prompts_hash.clone(),
             records: samples.iter().map(|sample| sample.record()).collect(),
+            open: open_by_reason(samples),
             counted_over_reported: counted.sum::<Option<usize>>().map(ratio),
         }
     };
     finished.iter().zip(prompt_hashes).map(level).collect()
+}
+
+/// Samples without a completion, by the word that their reason begins with.
+fn open_by_reason(samples: &[Prediction]) -> BTreeMap<String, usize> {
+    let mut open = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.is_open()) {
+        let reason = sample.reason.as_deref().unwrap_or_default();
+        let word = reason.split(':').next().unwrap_or_default();
+        *open.entry(word.to_owned()).or_insert(0) += 1;
+    }
+    open
 }
 
 /// The baseline, its samples, and its place among the levels if it is one of them.

@@ -65,6 +65,13 @@ pub(super) trait SampleSource {
     /// If one of the two fails.
     fn time_alone(&self, asked: Asked, problem_idx: usize) -> Result<TimedAlone>;
 
+    /// A kept sample as this build sees its text.
+    ///
+    /// # Errors
+    ///
+    /// If its tokens cannot be counted.
+    fn seen_again(&self, asked: Asked, place: usize, kept: Prediction) -> Result<Prediction>;
+
     /// Tokens of a completion's text in the unit of think tokens, where total tokens are counted by
     /// somebody else.
     fn count(&self, text: &str) -> Option<usize>;
@@ -76,8 +83,11 @@ pub(super) trait SampleSource {
 /// Samples that are still open, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failures {
-    /// Reason, how many, and the message of the first.
+    /// Samples by reason.
     pub(super) by_reason: BTreeMap<String, Failure>,
+    /// The reason and the message of every sample.
+    #[serde(skip)]
+    pub(super) by_place: BTreeMap<usize, (String, String)>,
     /// Why sampling stopped before the end, if it did.
     pub(super) stopped_by: Option<String>,
 }
@@ -86,16 +96,34 @@ pub(super) struct Failures {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) n: usize,
+    /// The problem of the first one.
+    pub(super) first: String,
     /// The message of the first one.
     pub(super) message: String,
 }
 
 impl Failures {
     /// Counts a sample that is still open.
-    pub(super) fn add(&mut self, reason: &str, message: String) {
+    pub(super) fn add(&mut self, task: &Task<'_>, place: usize, reason: &str, message: &str) {
         let entry = self.by_reason.entry(reason.to_owned());
-        let failure = entry.or_insert(Failure { n: 0, message });
+        let failure = entry.or_insert_with(|| Failure {
+            n: 0,
+            first: task.problems[task.of_place(place).0].id.clone(),
+            message: message.to_owned(),
+        });
         failure.n += 1;
+        let why = (reason.to_owned(), message.to_owned());
+        self.by_place.insert(place, why);
+    }
+
+    /// Why sampling stopped, or what became of the first sample of a reason.
+    pub(super) fn example(&self) -> Option<String> {
+        let first = || {
+            let (reason, failure) = self.by_reason.first_key_value()?;
+            let (id, message) = (&failure.first, &failure.message);
+            Some(format!("problem `{id}`, {reason}: {message}"))
+        };
+        self.stopped_by.clone().or_else(first)
     }
 }
 

@@ -15,11 +15,11 @@ const CAUTION: &str = "Brackets are 95 % intervals over the choice of problems; 
     training is not in them. No evidence of a difference is not evidence of equality. A level that is \
     picked from a table looks better than it is on other problems.";
 
-const COLUMNS: &str = "<p class=\"muted\">Tokens: mean think tokens over all samples; an unclosed think \
-    text counts every token. Total: mean generated tokens. ActRatio: Tokens / Tokens of the baseline \
-    on the same problems. Acc@all: right / all. Trunc: cut at the limit. NoAns: without an answer. \
-    Undec: cannot be judged, counted as not right. Format: the think text is not opened and closed. \
-    NoLevel: states no level.</p>\n";
+const COLUMNS: &str = "<p class=\"muted\">Tokens: mean think tokens over all samples; a think text \
+    that is missing, unclosed or repeated counts every token. Total: mean generated tokens. ActRatio: \
+    Tokens / Tokens of the baseline on the same problems. Acc@all: right / all. Trunc: cut at the \
+    limit. NoAns: without an answer. Undec: cannot be judged, counted as not right. Format: the think \
+    text is missing, unclosed or repeated. NoLevel: states no level.</p>\n";
 
 /// The report of a sweep as one self-contained HTML file.
 pub fn render_sweep_html(report: &SweepReport<'_>) -> String {
@@ -65,7 +65,7 @@ fn html(text: &TextTable) -> String {
         false => table(&text.title, &names, &text.lines),
     };
     for line in &text.notes {
-        let is_alarm = ["COLLAPSE:", "LEAKAGE:"]
+        let is_alarm = ["COLLAPSE:", "LEAKAGE:", "OPEN:"]
             .iter()
             .any(|word| line.contains(word));
         out += &match is_alarm {

@@ -1,6 +1,7 @@
 //! The samples, unfolded by a click: no scripts.
 
-use extracot_core::prompt::{THINK_CLOSE, THINK_OPEN};
+use extracot_core::prompt::THINK_OPEN;
+use extracot_core::{FinishReason, ThinkState, ThinkText};
 
 use super::SweepReport;
 use crate::report::text::{escape, note};
@@ -71,29 +72,36 @@ fn why(sample: &Prediction) -> String {
             format!("answer `{answer}` (found by {})", rule.trim_matches('"'))
         }
         (Some(answer), None) => format!("answer `{answer}`"),
+        (None, _) if sample.is_open() => "no completion".to_owned(),
         (None, _) => "no answer behind the think text".to_owned(),
     };
     let reason = sample
         .reason
         .as_ref()
         .map_or(String::new(), |reason| format!("; {reason}"));
-    let cut = match sample.finish {
-        extracot_core::FinishReason::MaxTokens => "; cut at the limit of tokens",
+    let again = match sample.think_state {
+        ThinkState::Repeated => "; thinks again behind its think text",
         _ => "",
     };
-    format!("{found}, gold `{}`{reason}{cut}", sample.gold)
+    let cut = match sample.finish {
+        FinishReason::MaxTokens if !sample.is_open() => "; cut at the limit of tokens",
+        _ => "",
+    };
+    format!("{found}, gold `{}`{reason}{again}{cut}", sample.gold)
 }
 
 /// The completion with its think text set apart.
 fn completion(text: &str) -> String {
-    let (before, rest) = text.split_once(THINK_OPEN).unwrap_or(("", text));
-    match rest.split_once(THINK_CLOSE) {
-        Some((think, visible)) => format!(
+    let parts = ThinkText::of_text(text);
+    match parts.state {
+        ThinkState::Closed | ThinkState::Repeated => format!(
             "<pre><span class=\"muted\">{}</span>{}</pre><pre class=\"visible\">{}</pre>",
-            escape(before),
-            escape(think.trim()),
-            escape(visible.trim())
+            escape(text[..parts.think.start].trim_end_matches(THINK_OPEN)),
+            escape(text[parts.think].trim()),
+            escape(text[parts.visible].trim())
         ),
-        None => format!("<pre>{}</pre>", escape(text.trim())),
+        ThinkState::Unclosed | ThinkState::Missing => {
+            format!("<pre>{}</pre>", escape(text.trim()))
+        }
     }
 }

@@ -73,6 +73,10 @@ pub(super) fn title(summary: &SweepSummary) -> String {
 }
 
 fn main_table(summary: &SweepSummary) -> TextTable {
+    let has_open = summary
+        .rows
+        .iter()
+        .any(|row| row.summary.open_rate.is_some());
     let line = |row: &SweepRow| {
         let found = &row.summary;
         let asks = row.level != "none";
@@ -80,7 +84,7 @@ fn main_table(summary: &SweepSummary) -> TextTable {
         let format = found
             .format_error_rate
             .map_or(MISSING.to_owned(), |rate| percent(rate, 1));
-        vec![
+        let mut line = vec![
             row.level.clone(),
             found.n.to_string(),
             number(found.think_tokens, 1),
@@ -92,23 +96,27 @@ fn main_table(summary: &SweepSummary) -> TextTable {
             percent(found.undecided_rate, 1),
             asked(format),
             asked(percent(found.no_level_rate, 1)),
-        ]
+        ];
+        line.extend(has_open.then(|| percent(found.open_rate.unwrap_or(0.0), 1)));
+        line
     };
+    let names = [
+        "level",
+        "n",
+        "Tokens",
+        "Total",
+        "ActRatio [95% CI]",
+        "Acc@all % [95% CI]",
+        "Trunc%",
+        "NoAns%",
+        "Undec%",
+        "Format%",
+        "NoLevel%",
+        "Open%",
+    ];
     TextTable {
         title: title(summary),
-        head: head(&[
-            "level",
-            "n",
-            "Tokens",
-            "Total",
-            "ActRatio [95% CI]",
-            "Acc@all % [95% CI]",
-            "Trunc%",
-            "NoAns%",
-            "Undec%",
-            "Format%",
-            "NoLevel%",
-        ]),
+        head: head(&names[..names.len() - usize::from(!has_open)]),
         lines: summary.rows.iter().map(line).collect(),
         notes: remarks(summary),
     }
@@ -163,6 +171,22 @@ pub(super) fn remarks(summary: &SweepSummary) -> Vec<String> {
         });
     }
     for row in &summary.rows {
+        if !row.open.is_empty() {
+            let reasons: Vec<String> = row
+                .open
+                .iter()
+                .map(|(why, n)| format!("{why} {n}"))
+                .collect();
+            let (n, all) = (row.open.values().sum::<usize>(), row.summary.n);
+            notes.push(format!(
+                "OPEN: level {}: {n} of {all} samples have no completion ({}). In every table they count \
+                 as not right and with {} tokens, the limit: Acc@all is at least, Tokens at most what \
+                 is shown.",
+                row.level,
+                reasons.join(", "),
+                decoding.max_new_tokens,
+            ));
+        }
         let asks = row.level != "none";
         if asks && row.summary.no_level_rate >= 1.0 {
             notes.push(format!(

@@ -62,6 +62,7 @@ fn example(levels: &[(i64, usize, usize)]) -> Example {
             prompts_hash: "0123".to_owned(),
             records: predictions.iter().map(Prediction::record).collect(),
             counted_over_reported: None,
+            open: BTreeMap::new(),
         });
         all.push(predictions);
     }
@@ -224,6 +225,7 @@ fn several_samples_are_compared_by_problem() {
         prompts_hash: String::new(),
         records: double(level.map(ControlToken::Level), tokens, n_right),
         counted_over_reported: None,
+        open: BTreeMap::new(),
     };
     let twenty = KeepLevel::ALL[0];
     let levels = [

@@ -107,6 +107,17 @@ pub(super) fn comparison_tables(
     let names = [&["level"], &VERSUS[..]].concat();
     let mut notes = vec![format!("A: {a}"), format!("B: {b}")];
     notes.extend(remarks.iter().cloned());
+    for level in levels {
+        for (run, rate) in [("A", level.a.open_rate), ("B", level.b.open_rate)] {
+            notes.extend(rate.map(|rate| {
+                let (name, rate) = (&level.level, percent(rate, 1));
+                format!(
+                    "OPEN: level {name}: {rate} % of the samples of {run} have no completion; they \
+                     count as not right and with as many tokens as the limit."
+                )
+            }));
+        }
+    }
     vec![
         TextTable {
             title: "Two runs on the same problems".to_owned(),

@@ -1,13 +1,14 @@
 //! Whether two formulas have one value: exactly if that can be told, else at several points.
 
 use num_rational::BigRational;
-use num_traits::ToPrimitive;
+use num_traits::{ToPrimitive, Zero};
 
 use super::approx::Approx;
 use super::exact::Evaluator;
 use super::matrix::{Resolved, resolve};
 use super::numeric::{LogReading, N_POINTS, PointEvaluator};
 use super::polynomial::{Budget, Polynomial, Symbol};
+use super::transcendental::differ_by_form;
 use super::{Constant, Expr, Function};
 
 /// Formulas with variables have to agree at this many points.
@@ -230,7 +231,35 @@ fn scalars_equal(
     match exact_difference(&answer.expr, &gold.expr, &mut work.budget) {
         Some(difference) if difference.is_zero() => Equality::Exact,
         Some(difference) if is_independent(&difference) => Equality::Different,
-        _ => outcome,
+        Some(_) => outcome,
+        None if outcome.is_equal() && differ_by_form(&answer.expr, &gold.expr) => {
+            Equality::Different
+        }
+        None if outcome.is_equal() && differ_by_a_number(&answer.expr, &gold.expr, work) => {
+            Equality::Different
+        }
+        None => outcome,
+    }
+}
+
+/// Whether the two differ by a number other than 0, parts without a normal form taken as they stand:
+/// `e^{99} + 1` and `e^{99}` agree in all digits that a float has.
+fn differ_by_a_number(a: &Expr, b: &Expr, work: &mut Work) -> bool {
+    let [a, b] = [a, b].map(|expr| opaque(expr, &mut work.budget));
+    let difference = exact_difference(&a, &b, &mut work.budget);
+    let number = difference.and_then(|difference| difference.as_rational());
+    number.is_some_and(|number| !number.is_zero())
+}
+
+/// The formula with a name for each part that has no normal form.
+fn opaque(expr: &Expr, budget: &mut Budget) -> Expr {
+    let mut all = |parts: &[Expr]| parts.iter().map(|part| opaque(part, budget)).collect();
+    match expr {
+        Expr::Sum(parts) => Expr::Sum(all(parts)),
+        Expr::Product(parts) => Expr::Product(all(parts)),
+        other if Evaluator::new(budget).evaluate(other).is_some() => other.clone(),
+        // No variable has such a name.
+        other => Expr::Variable(format!("{other:?}")),
     }
 }
 

@@ -15,6 +15,7 @@ mod operand;
 mod parser;
 mod polynomial;
 mod radical;
+mod transcendental;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
