@@ -56,7 +56,7 @@ fn ground() -> &'static Ground {
     GROUND.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let mut problems = problem_set(Split::Train, 90, Seed(1)).unwrap();
+        let mut problems = problem_set(Split::Train, 180, Seed(1)).unwrap();
         // Short ones, whose answers end within the few tokens that the tests allow.
         problems.retain(|item| item.problem.difficulty == Some(1));
         problems.truncate(24);
