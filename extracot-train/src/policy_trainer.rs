@@ -1,19 +1,20 @@
 //! Stage 3: rollouts, verdicts, rewards, advantages, update - in that order, in one function.
 
+mod config;
 mod metrics;
 mod ratios;
+mod rollout_row;
 mod rounds;
 mod validation;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use burn::tensor::Device;
-use extracot_core::advantage::{AdvantageEstimator, SegmentAdvantages};
-use extracot_core::reward::{Reward, RewardBreakdown, RewardContext};
-use extracot_core::{CoreError, FinishReason, KeepLevel, Problem, ReplayEngine, Response, Seed};
+use extracot_core::advantage::AdvantageEstimator;
+use extracot_core::reward::{Reward, RewardContext};
+use extracot_core::{KeepLevel, Problem, ReplayEngine, Seed};
 use extracot_models::CausalLm;
 use serde::{Deserialize, Serialize};
 
@@ -22,52 +23,17 @@ use crate::batch::PolicyBatch;
 use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
-use crate::update::{ShardGradients, StepStats, UpdateConfig, Updater};
+use crate::update::{ShardGradients, StepStats, Updater};
+pub use config::PolicyConfig;
 use metrics::step_metrics;
-use ratios::{UpdateRatios, check_temperature};
+use ratios::UpdateRatios;
+pub use rollout_row::{LeftOut, RolloutRow, SampledTokens};
 use rounds::{PromptStream, sample_step};
 pub use validation::Validation;
 
 const MODEL: &str = "model.bpk";
 const BEST: &str = "best.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
-
-/// Settings of a reinforcement run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Steps: one batch of rollouts and its updates each.
-    pub n_steps: usize,
-    /// Problems per step.
-    pub prompts_per_step: usize,
-    /// Rollouts per problem.
-    pub group_size: usize,
-    /// Updates per batch of rollouts.
-    pub updates_per_step: usize,
-    /// Temperature of the rollouts, and of the log-probabilities that the update compares with theirs.
-    #[serde(default = "one")]
-    pub temperature: f64,
-    /// Draws of other problems per step that may take the place of constant groups (dynamic sampling of
-    /// DAPO, arXiv 2503.14476, section 3.2); 0 trains on the groups of the one draw as they are.
-    #[serde(default)]
-    pub extra_rounds: usize,
-    /// Tokens after which a rollout is cut.
-    pub max_new_tokens: usize,
-    /// Tokens whose logits exist at a time in an update; all of a shard without it. A large vocabulary
-    /// needs it; the head is then computed twice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logits_chunk: Option<NonZeroUsize>,
-    /// Rows decoded together.
-    pub batch_rows: usize,
-    /// Pieces of a batch that are computed side by side.
-    pub n_shards: usize,
-    /// Optimizer and schedule.
-    pub update: UpdateConfig,
-}
-
-fn one() -> f64 {
-    1.0
-}
 
 /// A problem with what its rewards are measured against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,68 +70,6 @@ impl std::fmt::Debug for PolicyAlgorithm<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PolicyAlgorithm").finish_non_exhaustive()
     }
-}
-
-/// One row of `rollouts.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RolloutRow {
-    /// The step, from 0.
-    pub step: usize,
-    /// The problem.
-    pub prompt_id: String,
-    /// Position in its group.
-    pub sample_idx: usize,
-    /// The seed of the step's rollouts.
-    pub seed: u64,
-    /// The level the model chose, if it stated one.
-    pub chosen: Option<KeepLevel>,
-    /// The teacher budget.
-    pub budget: Option<KeepLevel>,
-    /// Verdict with its reason.
-    pub verdict: extracot_core::Verdict,
-    /// Think tokens.
-    pub think_tokens: usize,
-    /// Think tokens / reference think tokens.
-    pub realized_ratio: f64,
-    /// The decoded completion.
-    pub text: String,
-    /// The gold answer.
-    pub answer: String,
-    /// Think tokens of the reference answer.
-    pub reference_tokens: usize,
-    /// The completion, taken apart.
-    pub response: Response,
-    /// The reward with all its parts; `None` if the answer could not be judged.
-    pub reward: Option<RewardBreakdown>,
-    /// The advantages; `None` as above.
-    pub advantages: Option<SegmentAdvantages>,
-    /// Why the update did not see its group; only with [`PolicyConfig::extra_rounds`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<LeftOut>,
-    /// What was sampled, where the run keeps it ([`RolloutSource::Sampled`]).
-    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
-    pub sampled: Option<SampledTokens>,
-}
-
-/// A rollout as it can be replayed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SampledTokens {
-    /// Sampled ids, the end token included.
-    pub token_ids: Vec<u32>,
-    /// Log-probability of each under the distribution it was sampled from, in nats.
-    pub logprobs: Vec<f32>,
-    /// Why it ended.
-    pub finish: FinishReason,
-}
-
-/// Why dynamic sampling left a group out of the update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LeftOut {
-    /// All of its main rewards are equal, and all of its control rewards: it teaches nothing.
-    Constant,
-    /// The step had its groups already.
-    Surplus,
 }
 
 /// What one step did.
@@ -287,7 +191,12 @@ impl PolicyRun<'_> {
         let Self {
             algorithm, config, ..
         } = *self;
-        check(self.task, config)?;
+        if self.task.problems.is_empty() {
+            return Err(TrainError::NoData {
+                what: "reinforcement learning",
+            });
+        }
+        config.check()?;
         let inner_device = self.device.clone().inner();
         let reference = algorithm.objective.needs_reference().then(|| model.valid());
         let n_updates = config.n_steps * config.updates_per_step;
@@ -420,25 +329,6 @@ fn save<M: CausalLm>(
         n_updates: updater.n_steps(),
     };
     checkpoints.save(state.n_steps, &position, &parts)
-}
-
-fn check(task: PolicyTask<'_>, config: &PolicyConfig) -> Result<(), TrainError> {
-    if task.problems.is_empty() {
-        return Err(TrainError::NoData {
-            what: "reinforcement learning",
-        });
-    }
-    if config.updates_per_step == 0 || config.group_size < 2 || config.prompts_per_step == 0 {
-        return Err(TrainError::Core(CoreError::Setting {
-            key: "updates_per_step, group_size, prompts_per_step",
-            found: format!(
-                "{}, {}, {}",
-                config.updates_per_step, config.group_size, config.prompts_per_step
-            ),
-            allowed: "at least 1 update, 2 rollouts per problem and 1 problem",
-        }));
-    }
-    Ok(check_temperature(config.temperature)?)
 }
 
 impl PolicyProblem {
