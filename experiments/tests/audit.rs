@@ -19,6 +19,50 @@ fn audit(run: &Path) -> (Option<i32>, String) {
     )
 }
 
+/// A run pooled with itself has its own figures, of twice as many problems.
+fn pools(run: &Path) {
+    let pool = |arguments: &[&Path], pair: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_extracot"))
+            .arg("pool")
+            .args(arguments)
+            .args(["--pair", pair])
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, table, said) = pool(&[run, run], "full CHRPO=level 100");
+    assert_eq!(code, Some(0), "{said}");
+    let line = |start: &str| {
+        let line = table.lines().find(|line| line.starts_with(start));
+        line.unwrap().to_owned()
+    };
+    let base = line("| base |");
+    assert!(base.contains("| 1.000, 1.000 |"), "{table}");
+    let accuracy = base.split('|').nth_back(1).unwrap().trim().to_owned();
+    let (first, second) = accuracy.split_once(", ").unwrap();
+    assert_eq!(first, second);
+    assert!(base.contains(&format!("| {first} [")), "{table}");
+    assert!(
+        line("| full CHRPO minus level 100 |").contains("p = "),
+        "{table}"
+    );
+    let (code, _, said) = pool(&[run], "full CHRPO=mine");
+    assert!(
+        code == Some(1) && said.contains("ROW=ROW with the names base; "),
+        "{said}"
+    );
+    let (code, _, said) = pool(&[run.parent().unwrap()], "a=b");
+    assert!(
+        code == Some(1) && said.contains("no finished run"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_run_agrees_to_the_bit_and_any_touched_row_is_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -35,6 +79,8 @@ fn a_run_agrees_to_the_bit_and_any_touched_row_is_found() {
     let (code, said) = audit(&run);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(&format!("{n_rows} rollouts in ")), "{said}");
+
+    pools(&run);
 
     // Without the joined file the stages are read.
     fs::rename(&path, run.join("aside")).unwrap();

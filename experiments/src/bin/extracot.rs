@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use experiments::cli::exit_code;
 use experiments::commands::{
     annotate, audit, bench, budgets, build_sft, chrpo, classify, compare, compress, doctor,
-    estimate, eval, generate, score, sft, train_compressor, verify,
+    estimate, eval, generate, pool, score, sft, train_compressor, verify,
 };
 
 /// Commands on models, think texts and their labels.
@@ -32,6 +32,7 @@ enum Command {
     Estimate(estimate::Estimate),
     Eval(Box<eval::Eval>),
     Generate(generate::Generate),
+    Pool(pool::Pool),
     Score(score::Score),
     Sft(Box<sft::Sft>),
     TrainCompressor(train_compressor::TrainCompressor),
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Estimate(arguments) => estimate::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        Command::Pool(arguments) => pool::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::Sft(arguments) => sft::run(arguments),
         Command::TrainCompressor(arguments) => train_compressor::run(arguments),

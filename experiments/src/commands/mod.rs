@@ -20,6 +20,7 @@ pub mod eval;
 pub mod generate;
 mod model;
 mod partial;
+pub mod pool;
 mod response_text;
 pub mod rows;
 pub mod score;

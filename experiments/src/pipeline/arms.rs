@@ -281,7 +281,7 @@ pub struct LoggedRollout {
 }
 
 /// A name as part of a path.
-pub(super) fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let words: Vec<String> = name
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

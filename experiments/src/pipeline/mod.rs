@@ -25,6 +25,7 @@ use extracot_models::checkpoint::save_json;
 use extracot_models::{Decoder, LocalEngine, PolicyCheckpoint, StopRule};
 use extracot_train::evaluate::TaskContext;
 
+pub(crate) use arms::slug;
 pub use arms::{
     Arm, LoggedRollout, TrainedArm, accuracy_only, arm_names, full_chrpo, named_arm, train_arm,
     without_control, without_mode_and_control,

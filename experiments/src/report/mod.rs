@@ -12,6 +12,7 @@ mod lengths;
 mod marks;
 mod palette;
 mod pareto;
+mod pooled;
 mod rows;
 mod samples;
 mod series;
@@ -33,6 +34,7 @@ mod tests;
 pub use compressors::{render_compressor_html, render_compressor_table};
 pub use headline::headline;
 pub use lengths::render_lengths_plot;
+pub use pooled::{PooledPair, PooledRow, render_pooled_markdown};
 pub use sweep::{
     SweepReport, render_comparison_markdown, render_comparison_table, render_sweep_html,
     render_sweep_markdown, render_sweep_table,
