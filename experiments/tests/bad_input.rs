@@ -41,7 +41,7 @@ fn every_wrong_input_says_what_and_where() {
         (&["--problems", &torn], "torn.jsonl:2:"),
         (
             &["--problems", &open],
-            "open.jsonl:1: a problem without an answer",
+            "open.jsonl:1: rows with the fields question, solution are of no known kind",
         ),
         (&["--device", "tpu"], "unknown device `tpu`"),
         (&["--device", "cuda"], "no `cuda` device"),

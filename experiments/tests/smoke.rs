@@ -128,7 +128,7 @@ fn problem_file() -> String {
     };
     let mut text: String = (0..60).map(|i| row(3 + i, 2 + i % 7)).collect();
     text += &row(3, 2);
-    text += "{\"question\":\"Why?\",\"answer\":\"1\"}\n";
+    text += "{\"question\":\"Why?\",\"answer\":\"#### 1\"}\n";
     text
 }
 

@@ -79,7 +79,9 @@ impl Plot {
         for (value, text) in x_ticks {
             let at = plot.x.at(value);
             plot.segment("grid", (at, top), (at, bottom));
-            plot.text((at, bottom + 14.0), "middle", "tick", &text);
+            // A label at the end of the axis is not cut by the edge of the drawing.
+            let middle = at.min(width - 3.1 * text.len() as f64);
+            plot.text((middle, bottom + 14.0), "middle", "tick", &text);
         }
         for (value, text) in y_ticks {
             let at = plot.y.at(value);

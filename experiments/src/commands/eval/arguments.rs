@@ -114,7 +114,7 @@ pub(super) struct LocalArguments {
     /// Threads, all cores by default; no result depends on their number
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
-    /// Most rows decoded together; batches stay smaller where they take over a minute, so that a kill
+    /// Most rows decoded together; batches stay smaller where they take over 40 s, so that a kill
     /// loses little. No result depends on it
     #[arg(long, value_name = "N", default_value = "16")]
     pub(super) batch_rows: NonZeroUsize,

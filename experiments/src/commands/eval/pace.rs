@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What a batch may take. With two workers something is kept about every 30 s.
-const BATCH_TIME: Duration = Duration::from_secs(60);
+const BATCH_TIME: Duration = Duration::from_secs(40);
 
 /// Problems that are not handed out yet, and how many go out at a time. Starts with one, so that the
 /// first samples are soon there and workers do not end together.
@@ -47,9 +47,9 @@ mod tests {
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
         let problems: Vec<usize> = (0..40).collect();
         let mut pace = Pace::new(&problems, 16);
-        // Seconds of a batch, and how many problems it has: doubled up to the most, then 60 / 96 of 16,
+        // Seconds of a batch, and how many problems it has: doubled up to the most, then 40 / 64 of 16,
         // never less than one.
-        for (n, seconds) in [(1, 5), (2, 10), (4, 12), (8, 14), (16, 96), (9, 60)] {
+        for (n, seconds) in [(1, 5), (2, 10), (4, 12), (8, 14), (16, 64), (9, 60)] {
             let batch = pace.next();
             assert_eq!(batch.len(), n);
             pace.heard(batch.len(), Duration::from_secs(seconds));
