@@ -1,9 +1,9 @@
 //! What training and decoding need of a causal language model.
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
+use extracot_kernels::VisibleKeys;
 
-use crate::attention_mask::MASKED;
 use crate::kv_cache::KvCache;
 
 /// A causal language model.
@@ -108,6 +108,16 @@ impl PackedRows {
             .collect()
     }
 
+    /// Every slot looks at those of its own sequence, up to itself.
+    pub(crate) fn visible(&self, seq: usize) -> VisibleKeys {
+        let seen = |(slot, start): (usize, &usize)| *start..slot + 1;
+        let starts = self.starts(seq);
+        let keys = starts
+            .iter()
+            .flat_map(|row| row.iter().enumerate().map(seen));
+        VisibleKeys::new(seq, keys.collect())
+    }
+
     /// The first slot of the sequence, or of the padding, that each slot belongs to.
     pub(crate) fn starts(&self, seq: usize) -> Vec<Vec<usize>> {
         let of_row = |segments: &Vec<usize>| {
@@ -139,30 +149,15 @@ impl RaggedBatch {
             .collect()
     }
 
-    /// Causal bias over `n_keys` slots that hides the padding and the slots still free.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch, 1, n_new, n_keys]`
-    pub fn bias(
-        &self,
-        start: usize,
-        n_new: usize,
-        n_keys: usize,
-        (device, dtype): (&Device, DType),
-    ) -> Tensor<4> {
-        let mut values = Vec::with_capacity(self.n_pads.len() * n_new * n_keys);
-        for n_pad in &self.n_pads {
-            for query in start..start + n_new {
-                values.extend((0..n_keys).map(|key| {
-                    // A padding slot may look at itself, so that no row is without a key.
-                    let seen = (key >= *n_pad && key <= query) || key == query;
-                    if seen { 0.0 } else { MASKED }
-                }));
-            }
-        }
-        let data = TensorData::new(values, [self.n_pads.len(), 1, n_new, n_keys]);
-        Tensor::from_data(data, (device, dtype))
+    /// The slots that the tokens in `start .. start + n_new` look at: those behind the padding, up to
+    /// themselves. A padding slot looks at itself, so that no row is without a key.
+    pub fn visible(&self, start: usize, n_new: usize) -> VisibleKeys {
+        let slots = || start..start + n_new;
+        let seen = |n_pad: &usize| {
+            let n_pad = *n_pad;
+            slots().map(move |slot| n_pad.min(slot)..slot + 1)
+        };
+        VisibleKeys::new(n_new, self.n_pads.iter().flat_map(seen).collect())
     }
 }
 

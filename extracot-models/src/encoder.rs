@@ -15,9 +15,9 @@ use burn::nn::{
 use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::attention_mask::MASKED;
 use crate::{ClassifierBatch, ModelError};
 use attention::Attention;
+use extracot_kernels::MASKED;
 
 /// The sizes that every encoder's config has, in Hugging Face names.
 #[derive(Debug, Clone, Copy)]

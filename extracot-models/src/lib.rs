@@ -1,7 +1,6 @@
 //! Networks of extracot.
 #![recursion_limit = "256"]
 
-pub mod attention_mask;
 pub mod attribution;
 pub mod bigram;
 pub mod causal_lm;

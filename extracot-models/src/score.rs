@@ -1,7 +1,7 @@
 //! Log-probabilities of given tokens.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use extracot_kernels::target_logprobs;
 
 use crate::{CausalLm, ModelError};
 
@@ -82,13 +82,12 @@ pub(crate) fn read_logprobs<M: CausalLm>(
     hidden: Tensor<2>,
     targets: &[u32],
 ) -> Result<Vec<f32>, ModelError> {
-    let device = hidden.device();
     let mut logprobs = Vec::with_capacity(targets.len());
     for (chunk_idx, chunk) in targets.chunks(POSITIONS).enumerate() {
         let start = chunk_idx * POSITIONS;
         let logits = model.head(hidden.clone().slice_dim(0, start..start + chunk.len()));
-        let next = ids_tensor(chunk, [chunk.len(), 1], &device);
-        logprobs.extend(floats(log_softmax(logits, 1).gather(1, next))?);
+        let next: Vec<i32> = chunk.iter().map(|id| *id as i32).collect();
+        logprobs.extend(floats(target_logprobs(logits, &next))?);
     }
     Ok(logprobs)
 }
@@ -120,7 +119,7 @@ pub(crate) fn ids_tensor(ids: &[u32], shape: [usize; 2], device: &Device) -> Ten
     Tensor::from_data(TensorData::new(ids, shape), (device, DType::I32))
 }
 
-fn floats(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+fn floats<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     let device_error = |message: String| ModelError::Device { message };
     tensor
         .try_into_data()

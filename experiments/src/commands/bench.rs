@@ -1,4 +1,6 @@
-//! `extracot bench`: speed of the compressor's parts, as JSON lines.
+//! `extracot bench`: speed of the compressor's parts and of a decoder, as JSON lines.
+
+mod decoder;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,15 +29,23 @@ const POSITIONS: usize = 20_000;
 /// Bytes of the text that is cut into atoms.
 const ATOMIZER_BYTES: usize = 4_000_000;
 
-/// Measures the atomizer in MB per second on one thread, and the compressor's time by length: JSON
-/// lines on standard output. The text is the embedded task's; the classifier has the sizes of the
-/// default preset and random weights.
+/// Measures the atomizer in MB per second on one thread, the compressor's time by length, and training
+/// steps, prefill and decoding of a decoder: JSON lines on standard output. The text is the embedded
+/// task's; the classifier has the sizes of the default preset; all weights are random.
 #[derive(Debug, Args)]
 pub struct Bench {
+    /// What is measured
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "PART",
+        default_value = "compressor,decoder"
+    )]
+    parts: Vec<Part>,
     /// Text to cut into atoms, instead of the embedded task's
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
-    /// The best of so many measurements counts
+    /// So many measurements of each kind: the best counts, the median is told too
     #[arg(long, default_value = "5")]
     repeats: NonZeroUsize,
     /// Threads, all cores by default
@@ -47,6 +57,17 @@ pub struct Bench {
     /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
     #[arg(long, default_value = "flex")]
     device: String,
+    #[command(flatten)]
+    decoder: decoder::DecoderWork,
+}
+
+/// Parts that are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The atomizer and the compressor
+    Compressor,
+    /// Training steps, prefill and decoding of a decoder
+    Decoder,
 }
 
 /// One measurement.
@@ -55,7 +76,10 @@ struct Measurement<'a> {
     bench: &'a str,
     /// Bytes or tokens of the text.
     size: usize,
+    /// Of the fastest measurement; `rate` is its rate.
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    median_seconds: Option<f64>,
     rate: f64,
     unit: &'a str,
     repeats: usize,
@@ -66,36 +90,64 @@ struct Measurement<'a> {
     version: &'a str,
 }
 
+impl<'a> Measurement<'a> {
+    fn new(arguments: &'a Bench, bench: &'a str, size: usize, seconds: f64) -> Self {
+        Self {
+            bench,
+            size,
+            seconds,
+            median_seconds: None,
+            rate: size as f64 / seconds,
+            unit: "tokens/s",
+            repeats: arguments.repeats.get(),
+            threads: rayon::current_num_threads(),
+            device: &arguments.device,
+            arch: std::env::consts::ARCH,
+            os: std::env::consts::OS,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    #[allow(
+        clippy::print_stdout,
+        reason = "the measurements are for other programs"
+    )]
+    fn print(&self) -> Result<()> {
+        println!("{}", serde_json::to_string(self)?);
+        Ok(())
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// If the device or a file cannot be used.
-#[allow(
-    clippy::print_stdout,
-    reason = "the measurements are for other programs"
-)]
 pub fn run(arguments: &Bench) -> Result<()> {
     crate::device::set_threads(arguments.threads)?;
     let device = crate::device::device(&arguments.device)?;
+    if arguments.parts.contains(&Part::Compressor) {
+        measure_compressor(arguments, &device)?;
+    }
+    if arguments.parts.contains(&Part::Decoder) {
+        let repeats = arguments.repeats.get();
+        for rounds in decoder::measure(&arguments.decoder, repeats, &device)? {
+            let mut seconds = rounds.seconds;
+            seconds.sort_by(f64::total_cmp);
+            let measurement =
+                Measurement::new(arguments, &rounds.bench, rounds.n_tokens, seconds[0]);
+            Measurement {
+                median_seconds: Some(seconds[repeats / 2]),
+                ..measurement
+            }
+            .print()?;
+        }
+    }
+    Ok(())
+}
+
+fn measure_compressor(arguments: &Bench, device: &Device) -> Result<()> {
     let repeats = arguments.repeats.get();
-    let print = |bench, size: usize, seconds: f64, scale: f64, unit, threads| -> Result<()> {
-        let measurement = Measurement {
-            bench,
-            size,
-            seconds,
-            rate: size as f64 / scale / seconds,
-            unit,
-            repeats,
-            threads,
-            device: &arguments.device,
-            arch: std::env::consts::ARCH,
-            os: std::env::consts::OS,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        println!("{}", serde_json::to_string(&measurement)?);
-        Ok(())
-    };
     let thoughts = thoughts()?;
     let text = match &arguments.text {
         Some(path) => std::fs::read_to_string(path)
@@ -103,17 +155,23 @@ pub fn run(arguments: &Bench) -> Result<()> {
         None => thoughts.repeat(ATOMIZER_BYTES.div_ceil(thoughts.len())),
     };
     let seconds = best(repeats, || Ok(segment(&text).n_atoms()))?;
-    print("atomizer", text.len(), seconds, 1e6, "MB/s", 1)?;
+    Measurement {
+        rate: text.len() as f64 / 1e6 / seconds,
+        unit: "MB/s",
+        threads: 1,
+        ..Measurement::new(arguments, "atomizer", text.len(), seconds)
+    }
+    .print()?;
 
     let tokenizer = shipped_tokenizer()?;
-    let classifier = classifier(&tokenizer, &device)?;
+    let classifier = classifier(&tokenizer, device)?;
     let mut points = Vec::new();
     for n_tokens in LENGTHS {
         let think = first_tokens(&thoughts, n_tokens, &tokenizer);
         let n_tokens = tokenizer.n_tokens(&think);
         let scorer = ClassifierScorer {
             classifier: &classifier,
-            device: &device,
+            device,
             tokenizer: &tokenizer,
             separator_id: separator_id(&tokenizer)?,
             batch_size: 1,
@@ -125,8 +183,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             let scored = compressor.score("How many in all?", &think)?;
             Ok(scored.at(ratio).kept_tokens)
         })?;
-        let threads = rayon::current_num_threads();
-        print("compress", n_tokens, seconds, 1.0, "tokens/s", threads)?;
+        Measurement::new(arguments, "compress", n_tokens, seconds).print()?;
         points.push((n_tokens as f64, 1000.0 * seconds));
     }
     match &arguments.plot {

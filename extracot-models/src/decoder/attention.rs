@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
+use extracot_kernels::{VisibleKeys, attention};
 
-use super::{DecoderConfig, Rope};
-use crate::attention_mask::QueryBlock;
+use super::{DecoderConfig, Rope, normalize, project};
 use crate::kv_cache::KvCache;
 
 /// Self-attention of one block. Qwen3 has an RMSNorm on every query and key head before the rotation;
@@ -61,50 +60,37 @@ impl Attention {
     /// # Shapes
     ///
     /// - `x` and output: `[batch, seq, d_model]`
-    /// - `blocks`: the queries `0..seq` in order, with biases for `n_heads / n_kv_heads` groups
+    /// - `visible`: keys of the queries `0..seq`, among those in the cache where there is one
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
         rope: &Rope,
-        blocks: &[QueryBlock],
+        visible: &VisibleKeys,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
-        let (n_kv_heads, head_dim) = (self.n_kv_heads, self.head_dim);
-        let n_groups = self.n_heads / n_kv_heads;
+        let head_dim = self.head_dim;
         let heads = |y: Tensor<3>, n: usize| y.reshape([batch, seq, n, head_dim]);
-
         let normed = |norm: &Option<RmsNorm>, y: Tensor<4>| match norm {
-            Some(norm) => norm.forward(y),
+            Some(norm) => normalize(norm, y),
             None => y,
         };
-        let q = heads(self.q_proj.forward(x.clone()), self.n_heads);
+        let q = heads(project(&self.q_proj, x.clone()), self.n_heads);
         let q = normed(&self.q_norm, q);
-        let k = heads(self.k_proj.forward(x.clone()), n_kv_heads);
+        let k = heads(project(&self.k_proj, x.clone()), self.n_kv_heads);
         let k = normed(&self.k_norm, k);
-        let v = heads(self.v_proj.forward(x), n_kv_heads).swap_dims(1, 2);
+        let v = heads(project(&self.v_proj, x), self.n_kv_heads).swap_dims(1, 2);
         // The scale goes on the queries: they are smaller than the scores.
-        let q = rope.rotate(q.swap_dims(1, 2)) * (head_dim as f64).powf(-0.5);
-        let k = rope.rotate(k.swap_dims(1, 2)); // [batch, n_kv_heads, seq, head_dim]
+        let q = rope.rotate(q, (head_dim as f64).powf(-0.5));
+        let k = rope.rotate(k, 1.0); // [batch, n_kv_heads, seq, head_dim]
 
-        let (k_transposed, v) = match cache {
-            Some((cache, layer_idx)) => cache.append(layer_idx, k, v),
-            None => (k.swap_dims(2, 3), v),
+        let (k, v) = match cache {
+            Some((cache, layer_idx)) => {
+                let (k_transposed, v) = cache.append(layer_idx, k, v);
+                (k_transposed.swap_dims(2, 3), v)
+            }
+            None => (k, v),
         };
-        let mixed = blocks.iter().map(|block| {
-            // The heads that share a key head become rows of one product: no copy of keys or values.
-            let rows = n_groups * block.queries.len();
-            let q = q.clone().slice_dim(2, block.queries.clone());
-            let q = q.reshape([batch, n_kv_heads, rows, head_dim]);
-            let k_transposed = k_transposed.clone().slice_dim(3, 0..block.n_keys);
-            let v = v.clone().slice_dim(2, 0..block.n_keys);
-            let scores = q.matmul(k_transposed) + block.bias.clone();
-            let mixed = softmax(scores, 3).matmul(v);
-            mixed.reshape([batch, self.n_heads, block.queries.len(), head_dim])
-        });
-        let mixed = Tensor::cat(mixed.collect(), 2) // [batch, n_heads, seq, head_dim]
-            .swap_dims(1, 2)
-            .reshape([batch, seq, self.n_heads * head_dim]);
-        self.o_proj.forward(mixed)
+        project(&self.o_proj, attention(q, k, v, visible))
     }
 }

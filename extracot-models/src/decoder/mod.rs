@@ -8,17 +8,14 @@ mod rope;
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, RmsNorm, RmsNormConfig};
-use burn::tensor::activation::silu;
 use burn::tensor::{DType, Device, Int, Tensor};
 use extracot_core::Seed;
+use extracot_kernels::{VisibleKeys, linear, rms_norm, silu_gate};
 
 pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderFamily, DecoderSize};
 pub use rope::{Rope, RopeAngles, RopeScaling, RopeSettings};
 
-use crate::attention_mask::{
-    QueryBlock, causal_blocks, packed_blocks, query_blocks, repeat_groups,
-};
 use crate::causal_lm::{CausalLm, PackedRows, RaggedBatch};
 use crate::init::draw_new_rows;
 use crate::kv_cache::KvCache;
@@ -42,9 +39,23 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = silu(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = project(&self.gate_proj, x.clone());
+        project(&self.down_proj, silu_gate(gate, project(&self.up_proj, x)))
     }
+}
+
+/// What `layer` gives for every row.
+fn project<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let y = linear(x, layer.weight.val());
+    match &layer.bias {
+        Some(bias) => y + bias.val().unsqueeze(),
+        None => y,
+    }
+}
+
+/// `norm` of the last dimension.
+fn normalize<const D: usize>(norm: &RmsNorm, x: Tensor<D>) -> Tensor<D> {
+    rms_norm(x, norm.gamma.val(), norm.epsilon)
 }
 
 /// One pre-norm block.
@@ -78,7 +89,6 @@ pub struct Decoder {
 struct DecoderShape {
     vocab_size: usize,
     n_kv_heads: usize,
-    n_groups: usize,
     head_dim: usize,
     rope: RopeAngles,
     max_positions: usize,
@@ -116,7 +126,6 @@ impl Decoder {
             shape: DecoderShape {
                 vocab_size: config.vocab_size,
                 n_kv_heads: config.num_key_value_heads,
-                n_groups: config.num_attention_heads / config.num_key_value_heads,
                 head_dim: config.head_dim,
                 rope: config.rope.angles(config.head_dim),
                 max_positions: config.max_position_embeddings,
@@ -166,22 +175,22 @@ impl Decoder {
         &self,
         token_ids: Tensor<2, Int>,
         rope: &Rope,
-        blocks: &[QueryBlock],
+        visible: &VisibleKeys,
         mut cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let [_, seq] = token_ids.dims();
         let mut x = self.model.embed_tokens.forward(token_ids); // [batch, seq, d_model]
         for (layer_idx, layer) in self.model.layers.iter().enumerate() {
-            let normed = layer.input_layernorm.forward(x.clone());
+            let normed = normalize(&layer.input_layernorm, x.clone());
             let cache = cache.as_deref_mut().map(|cache| (cache, layer_idx));
-            x = x + layer.self_attn.forward(normed, rope, blocks, cache);
-            let normed = layer.post_attention_layernorm.forward(x.clone());
+            x = x + layer.self_attn.forward(normed, rope, visible, cache);
+            let normed = normalize(&layer.post_attention_layernorm, x.clone());
             x = x + layer.mlp.forward(normed);
         }
         if let Some(cache) = cache {
             cache.advance(seq);
         }
-        self.model.norm.forward(x)
+        normalize(&self.model.norm, x)
     }
 }
 
@@ -200,8 +209,7 @@ impl CausalLm for Decoder {
         let shape = &self.shape;
         let positions: Vec<usize> = (0..seq).collect();
         let rope = Rope::new(&positions, 1, &shape.rope, (&device, self.dtype()));
-        let blocks = causal_blocks(seq, shape.n_groups, (&device, self.dtype()));
-        self.layers(token_ids, &rope, &blocks, None)
+        self.layers(token_ids, &rope, &VisibleKeys::causal(seq), None)
     }
 
     fn hidden_packed(&self, token_ids: Tensor<2, Int>, rows: &PackedRows) -> Tensor<3> {
@@ -210,14 +218,13 @@ impl CausalLm for Decoder {
         let shape = &self.shape;
         let place = (&device, self.dtype());
         let rope = Rope::new(&rows.positions(seq), batch, &shape.rope, place);
-        let blocks = packed_blocks(&rows.starts(seq), shape.n_groups, place);
-        self.layers(token_ids, &rope, &blocks, None)
+        self.layers(token_ids, &rope, &rows.visible(seq), None)
     }
 
     fn head(&self, hidden: Tensor<2>) -> Tensor<2> {
         let logits = match &self.lm_head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),
+            Some(head) => project(head, hidden),
+            None => linear(hidden, self.model.embed_tokens.weight.val().transpose()),
         };
         logits.cast(DType::F32)
     }
@@ -241,26 +248,7 @@ impl CausalLm for Decoder {
         let place = (&device, self.dtype());
         let rope = Rope::new(&positions, batch, &shape.rope, place);
         cache.reserve(n_new);
-        let capacity = cache.capacity_for(n_new);
-        let blocks: Vec<QueryBlock> = query_blocks(n_new)
-            .map(|queries| {
-                // The last block sees the whole buffer: a slice of it would be copied at every
-                // step of decoding.
-                let n_keys = match queries.end == n_new {
-                    true => capacity,
-                    false => start + queries.end,
-                };
-                let bias = rows.bias(start + queries.start, queries.len(), n_keys, place);
-                // Repeated for the key heads too: the sum with the scores then reads two flat
-                // buffers.
-                let bias = repeat_groups(bias, shape.n_groups).repeat_dim(1, shape.n_kv_heads);
-                QueryBlock {
-                    queries,
-                    n_keys,
-                    bias,
-                }
-            })
-            .collect();
-        self.layers(token_ids, &rope, &blocks, Some(cache))
+        let visible = rows.visible(start, n_new);
+        self.layers(token_ids, &rope, &visible, Some(cache))
     }
 }

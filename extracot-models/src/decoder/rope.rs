@@ -6,6 +6,7 @@
 use std::f64::consts::TAU;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use extracot_kernels::rotate_heads;
 use serde_json::{Map, Value, json};
 
 use super::config::{optional, refuse};
@@ -310,18 +311,13 @@ impl Rope {
         }
     }
 
-    /// Rotates queries or keys.
+    /// Rotates and scales queries or keys.
     ///
     /// # Shapes
     ///
-    /// - `x` and output: `[batch, n_heads, seq, head_dim]`
-    pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, _, head_dim] = x.dims();
-        let half = head_dim / 2;
-        let first = x.clone().narrow(3, 0, half);
-        let second = x.clone().narrow(3, half, half);
-        let turned = Tensor::cat(vec![second.neg(), first], 3); // [batch, n_heads, seq, head_dim]
-        x * self.cos.clone() + turned * self.sin.clone()
+    /// - `x`: `[batch, seq, n_heads, head_dim]`; output: `[batch, n_heads, seq, head_dim]`
+    pub fn rotate(&self, x: Tensor<4>, scale: f64) -> Tensor<4> {
+        rotate_heads(x, self.cos.clone(), self.sin.clone(), scale)
     }
 }
 
@@ -339,7 +335,7 @@ mod tests {
             per_position: vec![1.0, 1.0],
             scale: 1.0,
         };
-        let y = Rope::new(&[2], 1, &angles, (&device, DType::F32)).rotate(x);
+        let y = Rope::new(&[2], 1, &angles, (&device, DType::F32)).rotate(x, 1.0);
         let (c, s) = (2.0f32.cos(), 2.0f32.sin());
         let want = [[[[
             c - 3.0 * s,

@@ -8,8 +8,8 @@ use burn::nn::Linear;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
 use crate::ClassifierBatch;
-use crate::attention_mask::MASKED;
 use crate::encoder::{EncoderSize, SelfAttention, bias, linear, padding_bias};
+use extracot_kernels::MASKED;
 
 /// The projections of one block: one set for the window, one for global tokens.
 #[derive(Module, Debug)]

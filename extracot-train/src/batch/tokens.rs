@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_models::{CausalLm, PackedRows};
 
@@ -175,16 +174,12 @@ pub(super) fn target_logprobs<M: CausalLm>(
     targets: &[i32],
     temperature: f64,
 ) -> Tensor<1> {
-    let n_targets = targets.len();
-    let targets = ints(targets, &hidden.device()).reshape([n_targets, 1]);
     let logits = model.head(hidden); // [n_targets, vocab]
     let logits = match temperature == 1.0 {
         true => logits,
         false => logits / temperature,
     };
-    log_softmax(logits, 1)
-        .gather(1, targets)
-        .reshape([n_targets])
+    extracot_kernels::target_logprobs(logits, targets)
 }
 
 pub(super) fn ints(values: &[i32], device: &Device) -> Tensor<1, Int> {

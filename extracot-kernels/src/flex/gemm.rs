@@ -1,0 +1,231 @@
+//! Products of matrices in slices, through the `gemm` crate that burn-flex uses too. The result goes where
+//! it belongs, in memory that was neither zeroed nor copied before: in burn-flex 0.22 the output of a small
+//! product costs as much as the product.
+#![allow(
+    unsafe_code,
+    reason = "gemm takes pointers; the bounds of every matrix are checked where it is made"
+)]
+
+use burn::backend::flex::FlexTensor;
+use gemm::Parallelism;
+
+/// Multiplications and additions from which on a product uses all threads.
+const PARALLEL: usize = 256 * 256 * 256;
+
+/// A matrix somewhere in a slice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    dims: [usize; 2],
+    strides: [usize; 2],
+}
+
+/// Whether all elements lie in a slice.
+fn fits(len: usize, dims: [usize; 2], strides: [usize; 2]) -> bool {
+    if dims.contains(&0) {
+        return true;
+    }
+    let last = |dim: usize| (dims[dim] - 1).checked_mul(strides[dim]);
+    let last = last(0).and_then(|row| last(1).and_then(|col| row.checked_add(col)));
+    last.is_some_and(|last| last < len)
+}
+
+impl<'a> Matrix<'a> {
+    /// `[rows, columns]` from the start of `values`, with a distance between rows and one between columns.
+    ///
+    /// # Panics
+    ///
+    /// If an element lies outside of `values`.
+    pub(super) fn new(values: &'a [f32], dims: [usize; 2], strides: [usize; 2]) -> Self {
+        assert!(
+            fits(values.len(), dims, strides)
+                && strides.iter().all(|s| isize::try_from(*s).is_ok()),
+            "{dims:?} by {strides:?} in {} values",
+            values.len()
+        );
+        Self {
+            values,
+            dims,
+            strides,
+        }
+    }
+
+    /// Rows one behind the other.
+    pub(super) fn rows(values: &'a [f32], dims: [usize; 2]) -> Self {
+        Self::new(values, dims, [dims[1], 1])
+    }
+
+    /// Rows and columns swapped.
+    pub(super) fn transposed(self) -> Self {
+        let ([rows, columns], [row, column]) = (self.dims, self.strides);
+        Self {
+            values: self.values,
+            dims: [columns, rows],
+            strides: [column, row],
+        }
+    }
+
+    /// Some of the rows.
+    pub(super) fn take_rows(self, rows: &std::ops::Range<usize>) -> Self {
+        let values = &self.values[rows.start * self.strides[0]..];
+        Self::new(values, [rows.len(), self.dims[1]], self.strides)
+    }
+
+    /// The values of a row, in order.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = f32> + Clone + 'a {
+        let (values, start, stride) = (self.values, row * self.strides[0], self.strides[1]);
+        (0..self.dims[1]).map(
+            #[inline(always)]
+            move |column| values[start + column * stride],
+        )
+    }
+
+    /// Whether the values of a row are next to each other.
+    pub(super) fn has_slices_as_rows(&self) -> bool {
+        self.strides[1] == 1
+    }
+
+    /// Whether the values of a column are next to each other.
+    pub(super) fn has_slices_as_columns(&self) -> bool {
+        self.strides[0] == 1
+    }
+
+    /// Adds to `sum` the rows, each times its factor.
+    ///
+    /// # Panics
+    ///
+    /// Unless the rows are slices.
+    #[inline(always)]
+    pub(super) fn add_rows(self, factors: impl Iterator<Item = f32>, sum: &mut [f32]) {
+        assert_eq!(self.strides[1], 1, "rows are slices");
+        for (row, factor) in factors.enumerate() {
+            let values = &self.values[row * self.strides[0]..][..sum.len()];
+            for (sum, value) in sum.iter_mut().zip(values) {
+                *sum += factor * value;
+            }
+        }
+    }
+
+    /// Whether columns are closer to each other than rows.
+    pub(super) fn is_row_major(&self) -> bool {
+        self.strides[0] >= self.strides[1]
+    }
+}
+
+/// The last two dimensions of a tensor, `offset` values behind its first.
+pub(super) fn matrix_at(tensor: &FlexTensor, offset: usize) -> Matrix<'_> {
+    let layout = tensor.layout();
+    let n_dims = layout.shape().num_dims();
+    let dims = [layout.shape()[n_dims - 2], layout.shape()[n_dims - 1]];
+    let strides = layout.strides();
+    let strides = [strides[n_dims - 2], strides[n_dims - 1]].map(|stride| stride as usize);
+    Matrix::new(
+        &tensor.storage::<f32>()[layout.start_offset() + offset..],
+        dims,
+        strides,
+    )
+}
+
+/// The tensor itself if it runs forwards in memory, else a contiguous copy.
+pub(super) fn forwards(tensor: &FlexTensor) -> FlexTensor {
+    match tensor.layout().strides().iter().all(|stride| *stride >= 0) {
+        true => tensor.clone(),
+        false => tensor.to_contiguous(),
+    }
+}
+
+fn parallelism(m: usize, n: usize, k: usize) -> Parallelism {
+    match m.saturating_mul(n).saturating_mul(k) >= PARALLEL {
+        true => Parallelism::Rayon(0),
+        false => Parallelism::None,
+    }
+}
+
+/// `a b`, row after row.
+pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    let ([m, k], [_, n]) = (a.dims, b.dims);
+    assert_eq!(k, b.dims[0], "the inner dimensions are the same");
+    if m * n * k == 0 {
+        return vec![0.0; m * n];
+    }
+    let mut out: Vec<f32> = Vec::with_capacity(m * n);
+    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices; `out` has room for
+    // the `m * n` elements written row after row, and all of them are written, none is read.
+    unsafe {
+        call(
+            out.as_mut_ptr(),
+            [n, 1],
+            false,
+            (a, b),
+            parallelism(m, n, k),
+        );
+        out.set_len(m * n);
+    }
+    out
+}
+
+/// Writes `a b` into rows of `out` that are `row_stride` apart, or adds it to what is there. On one thread.
+///
+/// # Panics
+///
+/// If the result does not fit.
+pub(super) fn product_into(
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    (out, row_stride): (&mut [f32], usize),
+    is_added: bool,
+) {
+    let ([m, k], [_, n]) = (a.dims, b.dims);
+    assert_eq!(k, b.dims[0], "the inner dimensions are the same");
+    assert!(
+        row_stride >= n && fits(out.len(), [m, n], [row_stride, 1]),
+        "{m} x {n}"
+    );
+    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices, and the line above
+    // those of `out`, which is borrowed mutably and so is neither of them.
+    unsafe {
+        let out = out.as_mut_ptr();
+        call(out, [row_stride, 1], is_added, (a, b), Parallelism::None);
+    }
+}
+
+/// # Safety
+///
+/// All elements of the result lie in the memory that `out` points to.
+unsafe fn call(
+    out: *mut f32,
+    out_strides: [usize; 2],
+    is_added: bool,
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    parallelism: Parallelism,
+) {
+    let ([m, k], [_, n]) = (a.dims, b.dims);
+    let [out_row, out_column] = out_strides.map(|stride| stride as isize);
+    let [a_row, a_column] = a.strides.map(|stride| stride as isize);
+    let [b_row, b_column] = b.strides.map(|stride| stride as isize);
+    let (lhs, rhs) = (a.values.as_ptr(), b.values.as_ptr());
+    // SAFETY: the caller's promise for `out`, and that of `Matrix::new` for the others.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out,
+            out_column,
+            out_row,
+            is_added,
+            lhs,
+            a_column,
+            a_row,
+            rhs,
+            b_column,
+            b_row,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

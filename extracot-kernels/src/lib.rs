@@ -1,0 +1,26 @@
+//! Fused differentiable operations: each is one pass over memory where tensor operations would take
+//! several.
+//!
+//! A function here takes and gives tensors of any device. On the Flex device, in f32, it runs code of its
+//! own, forward and backward, through burn's backend extension; on every other device, and in other
+//! dtypes, it is composed of tensor operations ([`plain`]). Results of the two agree up to rounding.
+//!
+//! Fused results are the same bytes for any number of threads.
+//!
+//! # Feature flags
+//!
+//! - `flex`: the fused code. Turn it on with the Flex backend of burn.
+//!
+//! # Source
+//!
+//! Our own choice: see `docs/decisions/0013-fused-cpu-operations.md`.
+#![recursion_limit = "256"]
+
+#[cfg(feature = "flex")]
+mod flex;
+mod ops;
+pub mod plain;
+mod visible;
+
+pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
+pub use visible::{MASKED, VisibleKeys};
