@@ -145,7 +145,12 @@ fn explanation(summary: &Summary) -> String {
         true => " Faint lines are the values, strong lines their centered running means.",
         false => "",
     };
-    format!("<p class=\"muted\">Means over the rollouts of a step.{thinned}{smoothed}</p>\n")
+    let mut steps = summary.curves.iter().flat_map(|curve| &curve.steps);
+    let values = match steps.any(|step| step.metrics.contains_key("rollout/accuracy")) {
+        true => "Means over the rollouts of a step.",
+        false => "One value per step.",
+    };
+    format!("<p class=\"muted\">{values}{thinned}{smoothed}</p>\n")
 }
 
 /// Metrics of the summary without level shares: the known ones in their order, then the others.
@@ -188,10 +193,7 @@ fn panel(key: &str, summary: &Summary, palette: &Palette) -> Option<String> {
     let (name, unit) = known.map_or((key, unit_of(key)), |(_, name, unit)| (*name, *unit));
     let arms: Vec<&str> = lines.iter().map(|(curve, _)| curve.arm.as_str()).collect();
     let title = format!("{name} over steps");
-    let desc = format!(
-        "Lines of {}, mean over the rollouts of a step.",
-        arms.join(", ")
-    );
+    let desc = format!("Lines of {}, one value per step.", arms.join(", "));
     let x = step_axis(all().map(|point| point.0))?;
     let y = Axis {
         label: unit,
