@@ -27,6 +27,7 @@ fn dependencies(member: &str) -> Vec<String> {
 fn crates_depend_downwards_only() {
     let order = [
         "extracot-core",
+        "extracot-kernels",
         "extracot-models",
         "extracot-train",
         "experiments",
@@ -69,7 +70,12 @@ fn libraries_print_nothing_and_read_no_environment() {
             }
         }
     }
-    for member in ["extracot-core", "extracot-models", "extracot-train"] {
+    for member in [
+        "extracot-core",
+        "extracot-kernels",
+        "extracot-models",
+        "extracot-train",
+    ] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("..")
             .join(member)
