@@ -37,6 +37,8 @@ pub struct TrainingRows {
     pub rows: usize,
     /// Longest sequence.
     pub positions: usize,
+    /// Tokens that go through the blocks: `rows * positions`, or fewer where rows share their prompts.
+    pub n_tokens: usize,
     /// Pieces that are computed side by side, each with gradients of its own.
     pub n_shards: usize,
     /// Tokens of a piece whose logits exist at a time; all of them without it.
@@ -79,7 +81,7 @@ impl MemoryEstimate {
             }
         };
         let training = |of: &TrainingRows| {
-            let n_tokens = (of.rows * of.positions) as u64;
+            let n_tokens = of.n_tokens as u64;
             let n_layers = config.num_hidden_layers as u64;
             let n_shards = of.n_shards.clamp(1, of.rows.max(1)) as u64;
             let trained = F32 * n_trained(config, of.lora.as_ref());
@@ -92,9 +94,8 @@ impl MemoryEstimate {
                 gradients: n_shards * trained,
                 optimizer: 2 * trained,
                 activations: F32
-                    * n_tokens
-                    * n_layers
-                    * activations_per_token(config, of.positions),
+                    * (n_tokens * n_layers * activations_per_token(config, of.positions)
+                        + n_shards * of.lora.map_or(0, |_| n_adapted(config))),
                 logits: 3 * F32 * n_logits * config.vocab_size as u64,
                 kv_cache: 0,
             }
@@ -109,9 +110,13 @@ impl MemoryEstimate {
             // Rollouts and updates take turns.
             Workload::Policy(of) => {
                 let update = training(&of);
+                // Prompts and completions are two passes, each with the sums of weights and adapters.
+                let n_shards = of.n_shards.clamp(1, of.rows.max(1)) as u64;
+                let second_pass = n_shards * of.lora.map_or(0, |_| n_adapted(config));
                 Self {
                     // What is not trained is shared with the reference.
                     weights: update.weights + F32 * n_trained(config, of.lora.as_ref()),
+                    activations: update.activations + F32 * second_pass,
                     kv_cache: inference(of.rows, of.positions, of.positions).kv_cache,
                     ..update
                 }
@@ -209,6 +214,15 @@ fn n_trained(config: &DecoderConfig, lora: Option<&LoraConfig>) -> u64 {
     n_factors(config, lora) + (tables * config.vocab_size * config.hidden_size) as u64
 }
 
+/// Weights that have an adapter: the sum of each with its adapter is kept for the backward pass.
+fn n_adapted(config: &DecoderConfig) -> u64 {
+    let (outer, inner) = (config.hidden_size, config.intermediate_size);
+    let query = config.num_attention_heads * config.head_dim;
+    let kv = config.num_key_value_heads * config.head_dim;
+    let layer = 2 * outer * (query + kv) + 3 * outer * inner;
+    (config.num_hidden_layers * layer) as u64
+}
+
 /// Parameters of the factors of all adapters.
 fn n_factors(config: &DecoderConfig, lora: &LoraConfig) -> u64 {
     let (outer, inner) = (config.hidden_size, config.intermediate_size);
@@ -218,16 +232,21 @@ fn n_factors(config: &DecoderConfig, lora: &LoraConfig) -> u64 {
     (config.num_hidden_layers * lora.rank * sides) as u64
 }
 
-/// Values per token and layer that the backward pass holds: inputs and outputs of the norms, the
-/// projections and the gate, and per query head the scores over all `positions` before and after the
-/// softmax, with the masked copy between them.
+/// Values per token and layer that the backward pass holds, with the fused operations: inputs and outputs
+/// of the norms, queries, keys and values, what attention gives, the gate's inputs and output, and per
+/// query head a weight for each of `positions`.
 fn activations_per_token(config: &DecoderConfig, positions: usize) -> u64 {
     let query = config.num_attention_heads * config.head_dim;
     let kv = config.num_key_value_heads * config.head_dim;
-    let values = 8 * config.hidden_size
-        + 6 * (query + 2 * kv)
-        + 5 * config.intermediate_size
-        + 3 * config.num_attention_heads * positions;
+    let qk_norm = match config.has_qk_norm() {
+        true => query + kv,
+        false => 0,
+    };
+    let values = 4 * config.hidden_size
+        + 2 * (query + kv)
+        + qk_norm
+        + 3 * config.intermediate_size
+        + config.num_attention_heads * positions;
     values as u64
 }
 
@@ -294,6 +313,7 @@ mod tests {
         let of = TrainingRows {
             rows,
             positions: 20,
+            n_tokens: rows * 20,
             n_shards: 1,
             logits_chunk: None,
             lora: None,
@@ -325,6 +345,9 @@ mod tests {
                 let tables = (1 + u64::from(!is_tied)) * 50 * 24;
                 let tables = if trains_embeddings { tables } else { 0 };
                 assert_eq!(n_trained(&config, Some(&lora)), n_added + tables);
+                let norms = 2 * (2 * 24 + 2 * 8) + 24;
+                let all_tables = (1 + u64::from(!is_tied)) * 50 * 24;
+                assert_eq!(n_adapted(&config) + norms + all_tables, n_before);
             }
         }
     }
@@ -335,6 +358,7 @@ mod tests {
         let of = TrainingRows {
             rows: 4,
             positions: 20,
+            n_tokens: 80,
             n_shards: 2,
             logits_chunk: NonZeroUsize::new(8),
             lora: None,

@@ -73,6 +73,7 @@ pub fn run(arguments: &Estimate) -> Result<()> {
     let training = TrainingRows {
         rows,
         positions,
+        n_tokens: rows * positions,
         n_shards: arguments.shards,
         logits_chunk: arguments.logits_chunk,
         lora,
@@ -94,12 +95,16 @@ pub fn run(arguments: &Estimate) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a run that would not fit the memory of the host, once the weights are loaded.
+/// Refuses a run that would not fit the memory of the host, once the weights are loaded; gives the estimate.
 ///
 /// # Errors
 ///
 /// With the estimate, if more is needed than is available.
-pub(super) fn check_fits(config: &DecoderConfig, dtype: DType, workload: Workload) -> Result<()> {
+pub(super) fn check_fits(
+    config: &DecoderConfig,
+    dtype: DType,
+    workload: Workload,
+) -> Result<MemoryEstimate> {
     let estimate = MemoryEstimate::new(config, workload).in_dtype(dtype);
     let needed = estimate.total() - estimate.weights;
     match available_memory() {
@@ -109,7 +114,7 @@ pub(super) fn check_fits(config: &DecoderConfig, dtype: DType, workload: Workloa
             gib(needed),
             gib(bytes)
         ),
-        _ => Ok(()),
+        _ => Ok(estimate),
     }
 }
 

@@ -103,6 +103,6 @@ mod tests {
         ] {
             assert!(html.contains(text), "{text}");
         }
-        assert!(!html.contains("Chosen levels") && !html.contains("<b>"));
+        assert!(!html.contains("Chosen levels") && !html.contains("a = \"<b>"));
     }
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use extracot_core::{ReplayEngine, ResponseParser, Seed};
 use extracot_models::checkpoint::save_json;
 use extracot_models::lora::attach_lora;
+use extracot_models::memory::gib;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::evaluate::TaskContext;
 use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
@@ -115,7 +116,11 @@ pub fn run(arguments: &Chrpo) -> Result<()> {
     let replay = replay.transpose()?;
     if !arguments.force && arguments.run.device.starts_with("flex") {
         let workload = Workload::Policy(settings.training_rows(problems.longest_prompt));
-        check_fits(&checkpoint.config, DType::F32, workload)?;
+        let estimate = check_fits(&checkpoint.config, DType::F32, workload)?;
+        if !arguments.run.quiet {
+            let gibibytes = gib(estimate.total());
+            eprintln!("[{NAME}] memory: up to about {gibibytes:.1} GiB");
+        }
     }
     let mut inputs = model_inputs(&arguments.model)?;
     inputs.push(("problems".to_owned(), arguments.problems.clone()));

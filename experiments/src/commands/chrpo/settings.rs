@@ -74,9 +74,11 @@ impl Settings {
     /// What a step computes on, for the estimate of its memory.
     pub(super) fn training_rows(&self, longest_prompt: usize) -> TrainingRows {
         let policy = &self.chrpo.policy;
+        let rows = policy.prompts_per_step * policy.group_size;
         TrainingRows {
-            rows: policy.prompts_per_step * policy.group_size,
+            rows,
             positions: longest_prompt + policy.max_new_tokens,
+            n_tokens: policy.prompts_per_step * longest_prompt + rows * policy.max_new_tokens,
             n_shards: policy.n_shards,
             logits_chunk: policy.logits_chunk,
             lora: self.lora,

@@ -75,7 +75,8 @@ impl<'a> LocalSource<'a> {
             prompt,
             positions: longest.min(self.model.decoder.max_positions()),
         };
-        check_fits(&self.model.config, arguments.dtype.into(), workload)
+        check_fits(&self.model.config, arguments.dtype.into(), workload)?;
+        Ok(())
     }
 
     fn text(&self, problem_idx: usize, asked: Asked) -> Result<String> {

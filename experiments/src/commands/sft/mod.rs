@@ -13,6 +13,7 @@ use clap::Args;
 use extracot_core::{ControlToken, Seed, Tokenizer};
 use extracot_models::checkpoint::save_json;
 use extracot_models::lora::attach_lora;
+use extracot_models::memory::gib;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::TrainError;
 use extracot_train::metrics::{MetricRow, MetricSink};
@@ -86,7 +87,11 @@ pub fn run(arguments: &Sft) -> Result<()> {
     let order = examples.order(&settings, seed)?;
     if !arguments.force && arguments.run.device.starts_with("flex") {
         let workload = Workload::Sft(settings.training_rows(examples.longest));
-        check_fits(&checkpoint.config, DType::F32, workload)?;
+        let estimate = check_fits(&checkpoint.config, DType::F32, workload)?;
+        if !arguments.run.quiet {
+            let gibibytes = gib(estimate.total());
+            eprintln!("[{NAME}] memory: up to about {gibibytes:.1} GiB");
+        }
     }
     let mut inputs = model_inputs(&arguments.model)?;
     inputs.push(("data".to_owned(), arguments.data.clone()));

@@ -60,6 +60,7 @@ impl Settings {
         TrainingRows {
             rows: self.train.batch_size,
             positions,
+            n_tokens: self.train.batch_size * positions,
             n_shards: self.train.n_shards,
             logits_chunk: self.train.logits_chunk,
             lora: self.lora,
