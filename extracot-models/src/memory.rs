@@ -62,6 +62,8 @@ pub struct MemoryEstimate {
     pub logits: u64,
     /// Keys and values.
     pub kv_cache: u64,
+    /// A state of training while it is written: weights and moments, twice.
+    pub state: u64,
 }
 
 impl MemoryEstimate {
@@ -89,15 +91,18 @@ impl MemoryEstimate {
                 Some(chunk) => n_tokens.min(n_shards * chunk.get() as u64),
                 None => n_tokens,
             };
+            let weights = weights + F32 * of.lora.map_or(0, |lora| n_factors(config, &lora));
+            let optimizer = 2 * trained;
             Self {
-                weights: weights + F32 * of.lora.map_or(0, |lora| n_factors(config, &lora)),
+                weights,
                 gradients: n_shards * trained,
-                optimizer: 2 * trained,
+                optimizer,
                 activations: F32
                     * (n_tokens * n_layers * activations_per_token(config, of.positions)
                         + n_shards * of.lora.map_or(0, |_| n_adapted(config))),
                 logits: 3 * F32 * n_logits * config.vocab_size as u64,
                 kv_cache: 0,
+                state: 2 * (weights + optimizer),
             }
         };
         match workload {
@@ -135,6 +140,7 @@ impl MemoryEstimate {
             activations: of(self.activations),
             logits: self.logits,
             kv_cache: of(self.kv_cache),
+            state: of(self.state),
         }
     }
 
@@ -147,8 +153,9 @@ impl MemoryEstimate {
             activations,
             logits,
             kv_cache,
+            state,
         } = self;
-        weights + gradients + optimizer + activations + logits + kv_cache
+        weights + gradients + optimizer + activations + logits + kv_cache + state
     }
 }
 
@@ -161,6 +168,7 @@ impl fmt::Display for MemoryEstimate {
             ("activations", self.activations),
             ("logits", self.logits),
             ("kv cache", self.kv_cache),
+            ("state", self.state),
             ("total", self.total()),
         ] {
             writeln!(f, "{name:<12} {:>9.3} GiB", gib(bytes))?;
@@ -320,6 +328,8 @@ mod tests {
         };
         let sft = MemoryEstimate::new(&config, Workload::Sft(of));
         assert_eq!((sft.weights, sft.gradients, sft.optimizer), (n, n, 2 * n));
+        // Weights and two moments, twice.
+        assert_eq!(sft.state, 6 * n);
         // Three tables of 60 rows and 50 entries.
         assert_eq!(sft.logits, 4 * 3 * 60 * 50);
         let policy = MemoryEstimate::new(&config, Workload::Policy(of));

@@ -63,6 +63,15 @@ impl WeightAverage {
     }
 }
 
+/// On the side of autodiff even sums of untracked tensors are nodes of a graph, which would grow with every
+/// step.
+fn without_graph<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
+    match weight.device().is_autodiff() {
+        true => weight.inner(),
+        false => weight,
+    }
+}
+
 struct Mix<'a> {
     averages: &'a mut TensorContainer<ParamId>,
     decay: f64,
@@ -70,7 +79,7 @@ struct Mix<'a> {
 
 impl ModuleVisitor for Mix<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let weight = param.val().detach();
+        let weight = without_graph(param.val());
         let mixed = match self.averages.remove::<Tensor<D>>(&param.id) {
             Some(average) => average * self.decay + weight * (1.0 - self.decay),
             None => weight,
@@ -87,8 +96,10 @@ impl ModuleMapper for Replace<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let average = self.averages.get::<Tensor<D>>(&param.id);
         param.map(|weight| match average {
-            // Sums of leaves are no leaves, not even untracked ones.
-            Some(average) => average.detach().set_require_grad(weight.is_require_grad()),
+            Some(average) if weight.device().is_autodiff() => average
+                .autodiff()
+                .set_require_grad(weight.is_require_grad()),
+            Some(average) => average,
             None => weight,
         })
     }

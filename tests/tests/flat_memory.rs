@@ -13,7 +13,8 @@ use extracot_train::sft_trainer::ExampleDraw;
 use extracot_train::{SftConfig, UpdateConfig, train_sft};
 
 const VOCAB: usize = 200;
-const N_WARM: usize = 300;
+/// Until the allocator has seen every size.
+const N_WARM: usize = 1000;
 const N_STEPS: usize = 500;
 
 /// Resident memory of the process, in kilobytes.
