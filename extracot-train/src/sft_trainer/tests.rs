@@ -135,7 +135,7 @@ fn run(
     };
     let of_everything = |of: ExampleDraw| {
         let mut example = draw(of)?;
-        if of.progress > 0.5 || of.index % 3 == 0 {
+        if of.progress > 0.5 || of.index.is_multiple_of(3) {
             example.completion_ids.push(5);
         }
         Ok(example)
