@@ -64,7 +64,10 @@ pub fn run(arguments: &Pool) -> Result<()> {
     }
     let mut asked: Vec<(usize, usize)> = (1..names.len()).map(|idx| (idx, 0)).collect();
     for pair in &arguments.pairs {
-        asked.push(places(pair, &names)?);
+        let places = places(pair, &names)?;
+        if !asked.contains(&places) {
+            asked.push(places);
+        }
     }
     let mut pairs = Vec::new();
     for (this, other) in asked {
