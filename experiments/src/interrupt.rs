@@ -16,7 +16,9 @@ pub fn listen() {
             if IS_ASKED.swap(true, Ordering::Relaxed) {
                 std::process::exit(INTERRUPTED);
             }
-            eprintln!("\nstopping behind this step; once more to stop at once");
+            eprintln!(
+                "\nstopping behind this step of training, or this stage; once more to stop at once"
+            );
         });
         // Without a handler Ctrl-C ends the process as ever; states are kept all the same.
         if let Err(error) = installed {

@@ -302,6 +302,21 @@ impl StageFolder {
     }
 }
 
+/// Steps of the newest state that is whole. Damaged ones are named and removed.
+///
+/// # Errors
+///
+/// If no state is whole, or a folder cannot be read.
+pub fn steps_done(checkpoints: &Checkpoints, name: &str) -> Result<usize> {
+    let found = checkpoints.find()?;
+    for damaged in &found.damaged {
+        let (folder, message) = (damaged.folder.display(), &damaged.message);
+        eprintln!("[{name}] warning: {folder} is not used: {message}");
+    }
+    checkpoints.remove_damaged(&found)?;
+    Ok(found.newest.map_or(0, |state| state.n_steps))
+}
+
 /// Whether a record of a stage is of this key.
 fn has_key(record: &Path, key: &str) -> bool {
     fs::read_to_string(record)

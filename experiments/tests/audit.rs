@@ -19,7 +19,7 @@ fn audit(run: &Path) -> (Option<i32>, String) {
     )
 }
 
-/// A run pooled with itself has its own figures, of twice as many problems.
+/// A run pooled with a copy that says it has another seed has its own figures, of twice as many problems.
 fn pools(run: &Path) {
     let pool = |arguments: &[&Path], pair: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_extracot"))
@@ -35,7 +35,19 @@ fn pools(run: &Path) {
             text(output.stderr),
         )
     };
-    let (code, table, said) = pool(&[run, run], "full CHRPO=level 100");
+    let (code, _, said) = pool(&[run, run], "full CHRPO=base");
+    assert!(
+        code == Some(1) && said.contains("have the seed 1"),
+        "{said}"
+    );
+    let copy = run.with_file_name("copy");
+    let copied = Command::new("cp").arg("-r").args([run, &copy]).status();
+    assert!(copied.unwrap().success());
+    let path = copy.join("summary.json");
+    let summary = fs::read_to_string(&path).unwrap();
+    assert!(summary.contains("\"seed\": 1,"));
+    fs::write(&path, summary.replacen("\"seed\": 1,", "\"seed\": 2,", 1)).unwrap();
+    let (code, table, said) = pool(&[run, &copy], "full CHRPO=level 100");
     assert_eq!(code, Some(0), "{said}");
     let line = |start: &str| {
         let line = table.lines().find(|line| line.starts_with(start));

@@ -280,7 +280,10 @@ fn ctrl_c_keeps_the_state_and_says_how_to_go_on() {
                 .success()
         );
         let said = failure(&child.wait_with_output().unwrap());
-        assert!(said.contains("stopping behind this step"), "{said}");
+        assert!(
+            said.contains("stopping behind this step of training"),
+            "{said}"
+        );
         assert!(said.contains("stopped after step"), "{said}");
         let hint = said.lines().last().unwrap();
         assert!(
@@ -456,6 +459,14 @@ fn wrong_input_says_what_and_where_and_leaves_nothing() {
         "replay.jsonl",
         "{\"prompt_id\":\"a\",\"sample_idx\":1,\"token_ids\":[1],\"logprobs\":[-1.0],\"finish\":\"end_token\"}\n",
     );
+    let rollout = |ids: &[u32]| {
+        let logprobs = vec![-1.0; ids.len()];
+        json!({"prompt_id": "a", "sample_idx": 0, "token_ids": ids, "logprobs": logprobs, "finish": "end_token"})
+    };
+    let large_id = write("large_id.jsonl", &rollout(&[90_000]).to_string());
+    let long_rollout = write("long_rollout.jsonl", &rollout(&[1, 2, 3]).to_string());
+    let few_steps = "chrpo.policy.prompts_per_step=2";
+    let alone = "validation_share=0";
     let chrpo = |problems: &str, settings: &[&str], more: &[&str]| {
         let model = &ground().tuned;
         let arguments = [
@@ -498,9 +509,21 @@ fn wrong_input_says_what_and_where_and_leaves_nothing() {
         (&ground().problems, &["reward.tau=0"], &[], "tau"),
         (
             &ground().problems,
-            &[short],
+            &[short, few_steps, alone],
             &["--replay", &replay],
             "0 is next in its group",
+        ),
+        (
+            &ground().problems,
+            &[short, few_steps, alone],
+            &["--replay", &large_id],
+            "large_id.jsonl:1: token id 90000",
+        ),
+        (
+            &ground().problems,
+            &["chrpo.policy.max_new_tokens=2", few_steps, alone],
+            &["--replay", &long_rollout],
+            "long_rollout.jsonl:1: 3 tokens",
         ),
     ] {
         let found = chrpo(problems, settings, more);

@@ -163,6 +163,16 @@ impl Checkpoints {
         }
     }
 
+    /// Removes damaged states: they would count among those that are kept.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be removed.
+    pub fn remove_damaged(&self, found: &FoundStates) -> Result<(), TrainError> {
+        let mut damaged = found.damaged.iter();
+        damaged.try_for_each(|damaged| remove_folder(&damaged.folder))
+    }
+
     /// Writes a state: `state` as JSON, and `parts` by file name. Then removes the states that are more
     /// than [`Self::keep_last`].
     ///
@@ -209,7 +219,15 @@ impl Checkpoints {
     ///
     /// If the folder cannot be removed.
     pub fn remove(&self) -> Result<(), TrainError> {
-        remove_folder(&self.folder)
+        // Under another name first: killed in between, it must not look like damaged states.
+        let mut name = self.folder.file_name().unwrap_or_default().to_owned();
+        name.push(".removed");
+        let aside = self.folder.with_file_name(name);
+        remove_folder(&aside)?;
+        if self.folder.is_dir() {
+            fs::rename(&self.folder, &aside).map_err(CoreError::io("remove", &self.folder))?;
+        }
+        remove_folder(&aside)
     }
 
     /// States that were complete once, by their steps, newest last.

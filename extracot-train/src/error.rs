@@ -47,6 +47,14 @@ pub enum TrainError {
         /// What is wrong.
         message: String,
     },
+    /// A look at held-out data whose score is NaN or infinite.
+    #[error("{what} is not finite after step {n_steps}; look at the learning rate")]
+    NonFiniteLook {
+        /// The score.
+        what: &'static str,
+        /// Steps taken.
+        n_steps: usize,
+    },
     /// A run that was asked to stop. Its state is kept.
     #[error("stopped after step {n_steps}; the state is kept")]
     Stopped {

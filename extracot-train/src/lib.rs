@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod batch;
+mod best_look;
 pub mod checkpoints;
 pub mod compressor_trainer;
 pub mod error;

@@ -74,19 +74,14 @@ impl StepLog {
     ///
     /// # Errors
     ///
-    /// [`CoreError::Io`] if the file cannot be read or written.
+    /// [`CoreError::Io`] if the file cannot be read or written, [`CoreError::JsonLine`] for a row among
+    /// those that stay that is none, or behind which a step is missing.
     pub fn resume(path: &Path, n_steps: usize) -> Result<Self, CoreError> {
         let kept = match n_steps {
             0 => String::new(),
             _ => {
                 let text = std::fs::read_to_string(path).map_err(CoreError::io("read", path))?;
-                let is_earlier = |line: &&str| {
-                    serde_json::from_str::<AtStep>(line).is_ok_and(|row| row.step < n_steps)
-                };
-                text.split_inclusive('\n')
-                    .take_while(is_earlier)
-                    .filter(|line| line.ends_with('\n'))
-                    .collect()
+                rows_before(&text, n_steps, path)?.to_owned()
             }
         };
         write_atomic(path, |out| out.write_all(kept.as_bytes()))?;
@@ -95,6 +90,16 @@ impl StepLog {
             path: path.to_owned(),
             file: file.map_err(CoreError::io("write", path))?,
         })
+    }
+
+    /// Waits until the disk has what was written: a state must not be ahead of its log.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Io`] if it cannot be written.
+    pub fn sync(&self) -> Result<(), CoreError> {
+        let synced = self.file.sync_data();
+        synced.map_err(CoreError::io("write", &self.path))
     }
 
     /// Writes rows, in one piece.
@@ -114,6 +119,45 @@ impl StepLog {
         }
         let written = self.file.write_all(&lines);
         written.map_err(CoreError::io("write", &self.path))
+    }
+}
+
+/// The rows of the first `n_steps` steps.
+fn rows_before<'a>(text: &'a str, n_steps: usize, path: &Path) -> Result<&'a str, CoreError> {
+    let fail = |line: usize, message: String| CoreError::JsonLine {
+        path: path.to_owned(),
+        line,
+        message,
+    };
+    let (mut end, mut n_seen) = (0, 0);
+    for (idx, line) in text.split_inclusive('\n').enumerate() {
+        if n_seen == n_steps && !line.ends_with('\n') {
+            break;
+        }
+        let row: AtStep =
+            serde_json::from_str(line).map_err(|error| fail(idx + 1, error.to_string()))?;
+        if row.step >= n_steps {
+            break;
+        }
+        // Rows of a step stand together; steps follow each other.
+        if row.step != n_seen && row.step + 1 != n_seen {
+            return Err(fail(
+                idx + 1,
+                format!("step {n_seen} is missing before step {}", row.step),
+            ));
+        }
+        n_seen = row.step + 1;
+        end += line.len();
+    }
+    match n_seen == n_steps && text[..end].ends_with('\n') {
+        true => Ok(&text[..end]),
+        false => {
+            let n_lines = text[..end].lines().count();
+            Err(fail(
+                n_lines + 1,
+                format!("step {n_seen} of the {n_steps} of the state is missing"),
+            ))
+        }
     }
 }
 
@@ -161,6 +205,22 @@ mod tests {
         }
         let whole = std::fs::read_to_string(&path).unwrap();
         // Killed within the last row.
+        std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+        // A row of a step that a state has done is missing, or is none.
+        let damaged = |text: String, n_steps: usize| {
+            std::fs::write(&path, text).unwrap();
+            StepLog::resume(&path, n_steps).unwrap_err().to_string()
+        };
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let found = damaged([lines[0], lines[2], lines[3]].concat(), 4);
+        assert!(
+            found.contains("events.jsonl:2: step 1 is missing"),
+            "{found}"
+        );
+        let found = damaged([lines[0], "{}\n", lines[2]].concat(), 3);
+        assert!(found.contains("events.jsonl:2: missing field"), "{found}");
+        let found = damaged(lines[..3].concat(), 4);
+        assert!(found.contains("events.jsonl:4: step 3 of the 4"), "{found}");
         std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
         for n_steps in [4, 2, 0] {
             let mut sink = StepLog::resume(&path, n_steps).unwrap();

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::batch::PolicyBatch;
+use crate::best_look::{BEST, Best, BestLook, is_due};
 use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
@@ -32,7 +33,6 @@ use rounds::{PromptStream, sample_step};
 pub use validation::Validation;
 
 const MODEL: &str = "model.bpk";
-const BEST: &str = "best.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 
 /// A problem with what its rewards are measured against.
@@ -115,7 +115,7 @@ pub enum RolloutSource<'a> {
         /// Whether rows have the tokens.
         keeps_tokens: bool,
     },
-    /// They were recorded.
+    /// They were recorded; rows have the tokens again.
     Replayed(&'a ReplayEngine),
 }
 
@@ -131,18 +131,12 @@ pub struct TrainedPolicy<M> {
 }
 
 /// Where a run stands, beside weights and optimizer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct RunState {
     n_steps: usize,
     n_draws: usize,
+    /// Its score is the mean main reward.
     best: Option<BestLook>,
-}
-
-/// The look at the validation problems with the highest reward.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct BestLook {
-    n_steps: usize,
-    reward: f64,
 }
 
 /// [`PolicyRun::train`] without validation and states: trains `model` on its own rollouts and tells
@@ -202,17 +196,14 @@ impl PolicyRun<'_> {
         let n_updates = config.n_steps * config.updates_per_step;
         let mut updater = Updater::try_new(&config.update, n_updates)?;
         let mut state = RunState::default();
-        let mut best_model = None;
+        let mut best = Best::none();
         if let Some(control) = &self.control {
             control.checkpoints.check()?;
             if let Some(saved) = control.checkpoints.find()?.newest {
                 let RunPosition { run, n_updates } = saved.state()?;
                 state = run;
                 updater = updater.after(n_updates, saved.bytes(OPTIMIZER)?)?;
-                best_model = match state.best {
-                    Some(_) => Some(saved.module(BEST, model.clone())?),
-                    None => None,
-                };
+                best = Best::load(state.best, &saved, &model)?;
                 model = saved.module(MODEL, model)?;
             }
         }
@@ -242,15 +233,13 @@ impl PolicyRun<'_> {
             state.n_draws = stream.n_draws;
             let mut metrics = step_metrics(&sampled, &shards, &updates, config);
             if let Some(validation) = &self.validation
-                && validation.is_due(state.n_steps, config.n_steps)
+                && is_due(validation.every, state.n_steps, config.n_steps)
             {
                 let looked = validation.look(&model.valid(), self, &inner_device)?;
                 metrics.extend(looked.metrics());
-                let (n_steps, reward) = (state.n_steps, looked.reward);
-                if state.best.is_none_or(|best| reward > best.reward) {
-                    state.best = Some(BestLook { n_steps, reward });
-                    best_model = Some(model.clone());
-                }
+                let look = (state.n_steps, looked.reward);
+                best.hear(look, "validation/reward_main_mean", model.clone())?;
+                state.best = best.look;
             }
             report(PolicyStepReport {
                 step,
@@ -259,14 +248,14 @@ impl PolicyRun<'_> {
             })?;
             if let Some(control) = &self.control {
                 control.after_step(state.n_steps, |checkpoints| {
-                    save(checkpoints, &state, (&model, best_model.as_ref()), &updater)
+                    save(checkpoints, &state, (&model, &best), &updater)
                 })?;
             }
         }
         Ok(TrainedPolicy {
-            model: best_model.unwrap_or(model),
             n_steps: state.best.map_or(state.n_steps, |best| best.n_steps),
-            validation_reward: state.best.map(|best| best.reward),
+            validation_reward: state.best.map(BestLook::score),
+            model: best.into_model_or(|| model),
         })
     }
 
@@ -317,11 +306,11 @@ struct RunPosition {
 fn save<M: CausalLm>(
     checkpoints: &Checkpoints,
     state: &RunState,
-    (model, best): (&M, Option<&M>),
+    (model, best): (&M, &Best<M>),
     updater: &Updater,
 ) -> Result<(), TrainError> {
     let (weights, moments) = (module_bytes(model)?, updater.state()?);
-    let best = best.map(module_bytes).transpose()?;
+    let best = best.bytes()?;
     let mut parts: Vec<(&str, &[u8])> = vec![(MODEL, &weights), (OPTIMIZER, &moments)];
     parts.extend(best.as_ref().map(|bytes| (BEST, &bytes[..])));
     let position = RunPosition {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::batch::{Sequence, TokenBatch, check_batch_size, completion_loss, length_shards};
+use crate::best_look::{BEST, Best, BestLook, is_due};
 use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::update::{StepStats, UpdateConfig, Updater};
 use crate::weight_average::WeightAverage;
@@ -21,7 +22,6 @@ pub use held_out::HeldOutExamples;
 
 const MODEL: &str = "model.bpk";
 const AVERAGE: &str = "average.bpk";
-const BEST: &str = "best.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 
 /// Settings of a supervised run.
@@ -119,17 +119,11 @@ pub struct TrainedSft<M> {
 }
 
 /// Where a run stands, beside weights and optimizer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct RunState {
     n_steps: usize,
+    /// Its score is the loss with its sign turned.
     best: Option<BestLook>,
-}
-
-/// The look at held-out examples with the lowest loss.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct BestLook {
-    n_steps: usize,
-    loss: f64,
 }
 
 /// [`SftRun::train`] without held-out examples and states: trains on sequences from `draw` and tells
@@ -177,7 +171,7 @@ impl SftRun<'_> {
         let mut updater = Updater::try_new(&config.update, config.n_steps)?;
         let decay = config.ema_decay;
         let mut average = (decay > 0.0).then(|| WeightAverage::new(&model, decay));
-        let mut best_model = None;
+        let mut best = Best::none();
         if let Some(control) = &self.control {
             control.checkpoints.check()?;
             if let Some(saved) = control.checkpoints.find()?.newest {
@@ -187,10 +181,7 @@ impl SftRun<'_> {
                     let averages = saved.module(AVERAGE, model.clone())?;
                     average = Some(WeightAverage::after(&averages, decay, state.n_steps));
                 }
-                best_model = match state.best {
-                    Some(_) => Some(saved.module(BEST, model.clone())?),
-                    None => None,
-                };
+                best = Best::load(state.best, &saved, &model)?;
                 model = saved.module(MODEL, model)?;
             }
         }
@@ -203,14 +194,11 @@ impl SftRun<'_> {
                 average.update(&model);
             }
             let held_out_loss = match &self.held_out {
-                Some(held_out) if held_out.is_due(state.n_steps, config.n_steps) => {
+                Some(held_out) if is_due(held_out.every, state.n_steps, config.n_steps) => {
                     let current = averaged(average.as_ref(), model.clone());
                     let loss = held_out.loss(&current.valid(), config, device)?;
-                    if state.best.is_none_or(|best| loss < best.loss) {
-                        let n_steps = state.n_steps;
-                        state.best = Some(BestLook { n_steps, loss });
-                        best_model = Some(current);
-                    }
+                    best.hear((state.n_steps, -loss), "held_out/loss_nats", current)?;
+                    state.best = best.look;
                     Some(loss)
                 }
                 _ => None,
@@ -223,15 +211,19 @@ impl SftRun<'_> {
             if let Some(control) = &self.control {
                 control.after_step(state.n_steps, |checkpoints| {
                     let average = average.as_ref().map(|a| a.apply(model.clone()));
-                    let models = (&model, average.as_ref(), best_model.as_ref());
-                    save(checkpoints, &state, models, &updater)
+                    save(
+                        checkpoints,
+                        &state,
+                        (&model, average.as_ref(), &best),
+                        &updater,
+                    )
                 })?;
             }
         }
         Ok(TrainedSft {
-            model: best_model.unwrap_or_else(|| averaged(average.as_ref(), model)),
             n_steps: state.best.map_or(state.n_steps, |best| best.n_steps),
-            held_out_loss: state.best.map(|best| best.loss),
+            held_out_loss: state.best.map(|best| -best.score()),
+            model: best.into_model_or(|| averaged(average.as_ref(), model)),
         })
     }
 
@@ -279,12 +271,12 @@ fn averaged<M: CausalLm>(average: Option<&WeightAverage>, model: M) -> M {
 fn save<M: CausalLm>(
     checkpoints: &Checkpoints,
     state: &RunState,
-    (model, average, best): (&M, Option<&M>, Option<&M>),
+    (model, average, best): (&M, Option<&M>, &Best<M>),
     updater: &Updater,
 ) -> Result<(), TrainError> {
     let (weights, moments) = (module_bytes(model)?, updater.state()?);
     let average = average.map(module_bytes).transpose()?;
-    let best = best.map(module_bytes).transpose()?;
+    let best = best.bytes()?;
     let mut parts: Vec<(&str, &[u8])> = vec![(MODEL, &weights), (OPTIMIZER, &moments)];
     parts.extend(average.as_ref().map(|bytes| (AVERAGE, &bytes[..])));
     parts.extend(best.as_ref().map(|bytes| (BEST, &bytes[..])));

@@ -81,7 +81,8 @@ impl ModuleVisitor for Mix<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let weight = without_graph(param.val());
         let mixed = match self.averages.remove::<Tensor<D>>(&param.id) {
-            Some(average) => average * self.decay + weight * (1.0 - self.decay),
+            // As a step from the average: what does not move stays what it is, to the bit.
+            Some(average) => average.clone() + (weight - average) * (1.0 - self.decay),
             None => weight,
         };
         self.averages.register(param.id, mixed);
@@ -141,6 +142,14 @@ mod tests {
         average.update(&with_value(&start, 1.0));
         average.update(&with_value(&start, 2.0));
         assert!((value(&average.apply(start)) - 1.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn weights_that_stay_have_themselves_as_average() {
+        let start = with_value(&start(), 0.3);
+        let mut average = WeightAverage::new(&start, 0.999);
+        (0..1000).for_each(|_| average.update(&start));
+        assert_eq!(value(&average.apply(start)).to_bits(), 0.3_f32.to_bits());
     }
 
     #[test]

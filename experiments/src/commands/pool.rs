@@ -36,6 +36,9 @@ pub struct Pool {
 /// A run: its rows by name, in the order of its table.
 struct EvaluatedRun {
     folder: PathBuf,
+    seed: u64,
+    /// Experiment, preset and source of the problems.
+    origin: [String; 3],
     rows: Vec<(String, Vec<EvalRecord>)>,
 }
 
@@ -48,6 +51,7 @@ struct EvaluatedRun {
 pub fn run(arguments: &Pool) -> Result<()> {
     let runs = arguments.runs.iter().map(|folder| read(folder));
     let runs = runs.collect::<Result<Vec<_>>>()?;
+    check_seeds(&runs)?;
     let names = common_names(&runs)?;
     let seed = Seed(arguments.seed).derive("statistics", 0);
     let pooled: Vec<Vec<EvalRecord>> = (0..names.len()).map(|idx| pool(&runs, idx)).collect();
@@ -91,6 +95,7 @@ fn read(folder: &Path) -> Result<EvaluatedRun> {
         bail!("{} holds no finished run of an ablation", folder.display());
     }
     let summary: Summary = load_json(&folder.join("summary.json"))?;
+    let origin = [summary.experiment, summary.preset, summary.problems];
     let rows = summary.rows.into_iter().map(|row| {
         let stage = format!("eval_{}", slug(&row.name));
         let records = read_jsonl(&folder.join("stages").join(stage).join("records.jsonl"))?;
@@ -98,8 +103,39 @@ fn read(folder: &Path) -> Result<EvaluatedRun> {
     });
     Ok(EvaluatedRun {
         folder: folder.to_owned(),
+        seed: summary.seed,
+        origin,
         rows: rows.collect::<Result<_>>()?,
     })
+}
+
+/// Refuses runs whose problems are not independent of each other, or that are not of one kind.
+fn check_seeds(runs: &[EvaluatedRun]) -> Result<()> {
+    for (idx, run) in runs.iter().enumerate() {
+        let (first, folder) = (&runs[0], run.folder.display());
+        if run.origin != first.origin {
+            bail!(
+                "{folder} is {}, and {} is {}; pool runs that differ in their seeds only",
+                run.origin.join(", "),
+                first.folder.display(),
+                first.origin.join(", ")
+            );
+        }
+        if let Some(other) = runs[..idx].iter().find(|other| other.seed == run.seed) {
+            bail!(
+                "{folder} and {} have the seed {}: the same problems would count twice",
+                other.folder.display(),
+                run.seed
+            );
+        }
+    }
+    match runs {
+        [first, _, ..] if !first.origin[2].starts_with("generator") => bail!(
+            "the runs have the problems of {}: each seed has the same ones, and they would count once per run",
+            first.origin[2]
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The names of the rows, which all runs have in the same order.

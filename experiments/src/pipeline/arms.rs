@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pipeline, Prepared, dapo, dr_grpo, l1_exact, thinkless};
 use crate::config::{AblationConfig, RewardConfig};
 use crate::interrupt;
-use crate::run::StageFolder;
+use crate::run::{StageFolder, steps_done};
 
 /// Steps between two states of a stage: a killed run loses the step in flight.
 const ARM_STATE_EVERY: usize = 1;
@@ -221,7 +221,7 @@ pub fn train_arm(
         };
         let (device, model) = pipeline.trainable(&policy.checkpoint.model);
         let checkpoints = stage.checkpoints(ARM_STATE_EVERY);
-        let n_done = checkpoints.find()?.newest.map_or(0, |state| state.n_steps);
+        let n_done = steps_done(&checkpoints, &stage.name)?;
         let progress = pipeline.progress(&arm.name, config.n_steps - n_done, "steps");
         let mut events = StepLog::resume(&stage.path("events.jsonl"), n_done)?;
         let mut rollouts = StepLog::resume(&stage.path("rollouts.jsonl"), n_done)?;

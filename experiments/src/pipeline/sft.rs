@@ -20,7 +20,7 @@ use super::arms::slug;
 use super::compressor::CompressedTrace;
 use super::{Pipeline, Policy};
 use crate::interrupt;
-use crate::run::StageFolder;
+use crate::run::{StageFolder, steps_done};
 
 /// The stage of the fixed levels, and its random stream.
 const FIXED: &str = "sft_fixed";
@@ -202,7 +202,7 @@ fn train(
     let seed = pipeline.seed.derive(stream, 0);
     let (device, model) = pipeline.trainable(&policy.checkpoint.model);
     let checkpoints = stage.checkpoints(SFT_STATE_EVERY);
-    let n_done = checkpoints.find()?.newest.map_or(0, |state| state.n_steps);
+    let n_done = steps_done(&checkpoints, &stage.name)?;
     let progress = pipeline.progress(&stage.name, config.n_steps - n_done, "steps");
     let mut sink = StepLog::resume(&stage.path("events.jsonl"), n_done)?;
     let run = SftRun {

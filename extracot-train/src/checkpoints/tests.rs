@@ -105,6 +105,10 @@ fn a_damaged_state_is_replaced_by_the_run_that_goes_on() {
     save(&checkpoints, 2);
     save(&checkpoints, 4);
     fs::write(checkpoints.folder.join("step-00000004/model.bpk"), "x").unwrap();
+    checkpoints
+        .remove_damaged(&checkpoints.find().unwrap())
+        .unwrap();
+    assert_eq!(names(&checkpoints), ["step-00000002"]);
     save(&checkpoints, 4);
     let found = checkpoints.find().unwrap();
     assert_eq!((found.newest.unwrap().n_steps, found.damaged.len()), (4, 0));

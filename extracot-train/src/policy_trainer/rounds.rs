@@ -111,7 +111,10 @@ impl StepRollouts {
         (step, seed): (usize, Seed),
     ) {
         let (context, algorithm, config) = (run.task.context, run.algorithm, run.config);
-        let keeps_tokens = matches!(run.source, RolloutSource::Sampled { keeps_tokens: true });
+        let keeps_tokens = match run.source {
+            RolloutSource::Sampled { keeps_tokens } => keeps_tokens,
+            RolloutSource::Replayed(_) => true,
+        };
         let judged: Vec<JudgedRollout> = group
             .rollouts
             .iter()

@@ -40,10 +40,6 @@ impl Looked {
 }
 
 impl Validation<'_> {
-    pub(super) fn is_due(&self, n_steps: usize, n_all: usize) -> bool {
-        n_steps == n_all || (self.every > 0 && n_steps.is_multiple_of(self.every))
-    }
-
     /// One greedy answer to every problem under `<COMP_POLICY>`, with the reward of the run.
     pub(super) fn look<M: CausalLm + Sync>(
         &self,

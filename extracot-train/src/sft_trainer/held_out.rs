@@ -18,11 +18,7 @@ pub struct HeldOutExamples<'a> {
 }
 
 impl HeldOutExamples<'_> {
-    pub(super) fn is_due(&self, n_steps: usize, n_all: usize) -> bool {
-        n_steps == n_all || (self.every > 0 && n_steps.is_multiple_of(self.every))
-    }
-
-    /// Mean `-log p` per completion token, in nats. In batches as in training; no gradients.
+    /// Mean `-log p` per completion token, in nats, of a model without autodiff. In batches as in training; no gradients.
     ///
     /// # Errors
     ///
@@ -34,7 +30,6 @@ impl HeldOutExamples<'_> {
         device: &Device,
     ) -> Result<f64, TrainError> {
         let device = device.clone().inner();
-        let model = model.valid();
         let (mut nll, mut n_tokens) = (0.0, 0);
         for examples in self.examples.chunks(config.batch_size) {
             let rows: Vec<Sequence<'_>> = examples
@@ -45,7 +40,7 @@ impl HeldOutExamples<'_> {
                 })
                 .collect();
             let batch = TokenBatch::collate(&rows);
-            nll += completion_nll(&model, &batch, config.logits_chunk, &device);
+            nll += completion_nll(model, &batch, config.logits_chunk, &device);
             n_tokens += batch.n_targets();
         }
         match n_tokens {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use extracot_core::jsonl::read_jsonl;
+use extracot_core::jsonl::{read_jsonl, read_numbered_jsonl};
 use extracot_core::{ControlToken, Problem, RecordedRollout, ReplayEngine, Seed};
 use extracot_train::evaluate::TaskContext;
 use extracot_train::policy_trainer::PolicyProblem;
@@ -63,7 +63,7 @@ impl Problems {
                 continue;
             }
             problems.longest_prompt = problems.longest_prompt.max(n_tokens);
-            match share_of(&problem.problem.id, settings.validation_share, seed) {
+            match share_of(&problem.problem.question, settings.validation_share, seed) {
                 true => problems.validation.push(problem),
                 false => problems.train.push(problem),
             }
@@ -107,7 +107,33 @@ fn policy_problem(row: BudgetRow) -> PolicyProblem {
 }
 
 /// Reads recorded rollouts.
-pub(super) fn read_replay(path: &Path) -> Result<ReplayEngine> {
-    let rows: Vec<RecordedRollout> = read_jsonl(path)?;
+///
+/// # Errors
+///
+/// By file and line, a row that is none, a token that the model does not have, and a rollout longer than
+/// `max_new_tokens`.
+pub(super) fn read_replay(
+    path: &Path,
+    vocab_size: usize,
+    max_new_tokens: usize,
+) -> Result<ReplayEngine> {
+    let mut rows = Vec::new();
+    for (line, row) in read_numbered_jsonl::<RecordedRollout>(path)? {
+        let ids = &row.rollout.token_ids;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+            bail!(
+                "{}:{line}: token id {id} is not below the vocabulary's {vocab_size}",
+                path.display()
+            );
+        }
+        if ids.len() > max_new_tokens {
+            bail!(
+                "{}:{line}: {} tokens, and chrpo.policy.max_new_tokens = {max_new_tokens}",
+                path.display(),
+                ids.len()
+            );
+        }
+        rows.push(row);
+    }
     ReplayEngine::try_new(rows).with_context(|| format!("{}", path.display()))
 }

@@ -112,8 +112,15 @@ pub fn run(arguments: &Chrpo) -> Result<()> {
     let room = checkpoint.config.max_position_embeddings;
     let seed = Seed(arguments.run.seed);
     let problems = Problems::read(&arguments.problems, &context, &settings, room, seed)?;
-    let replay = arguments.replay.as_deref().map(data::read_replay);
-    let replay = replay.transpose()?;
+    let (vocab_size, max_new_tokens) = (
+        checkpoint.config.vocab_size,
+        settings.chrpo.policy.max_new_tokens,
+    );
+    let replay = arguments
+        .replay
+        .as_deref()
+        .map(|path| data::read_replay(path, vocab_size, max_new_tokens))
+        .transpose()?;
     if !arguments.force && arguments.run.device.starts_with("flex") {
         let workload = Workload::Policy(settings.training_rows(problems.longest_prompt));
         let estimate = check_fits(&checkpoint.config, DType::F32, workload)?;
@@ -211,6 +218,7 @@ impl Task<'_> {
                     arm: arm.name.clone(),
                     row,
                 }))?;
+                rollouts.sync()?;
                 Ok(progress.record(&MetricRow {
                     stage: NAME.to_owned(),
                     step: step.step,

@@ -27,7 +27,7 @@ pub(super) struct Examples {
 }
 
 impl Examples {
-    /// Reads examples and takes apart what is held out: all examples of a problem go the same way.
+    /// Reads examples and takes apart what is held out: all examples of a question go the same way.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Examples {
             }
             examples.longest = examples.longest.max(n_tokens(&example));
             let share = settings.held_out_share;
-            match share_of(&example.problem_id, share, seed) {
+            match share_of(&question_key(&example, checkpoint), share, seed) {
                 true => examples.held_out.push(example),
                 false => examples.train.push(example),
             }
@@ -167,6 +167,18 @@ impl Passes<'_> {
         let order = current.as_ref().map_or(&[][..], |(_, order)| order);
         &self.examples[order[index % n]]
     }
+}
+
+/// The prompt without its control token: examples of one question have one key, whatever their ids.
+fn question_key(example: &SftExample, checkpoint: &PolicyCheckpoint) -> String {
+    let control = example.control.map(|control| control.to_string());
+    let control = control.and_then(|token| checkpoint.tokenizer.token_id(&token));
+    let ids = example.prompt_ids.iter();
+    let ids: Vec<String> = ids
+        .filter(|id| Some(**id) != control)
+        .map(u32::to_string)
+        .collect();
+    ids.join(" ")
 }
 
 fn n_tokens(example: &SftExample) -> usize {

@@ -18,7 +18,7 @@ use crate::commands::command_to_go_on;
 use crate::config::content_hash;
 use crate::interrupt;
 use crate::report::{TrainingReport, render_training_html};
-use crate::run::{claim, is_complete, write_manifest, write_text};
+use crate::run::{claim, is_complete, steps_done, write_manifest, write_text};
 
 /// Log of the steps.
 pub(super) const EVENTS: &str = "events.jsonl";
@@ -65,12 +65,7 @@ impl RunFolder {
             every,
             keep_last,
         };
-        let found = checkpoints.find()?;
-        for damaged in &found.damaged {
-            let (folder, message) = (damaged.folder.display(), &damaged.message);
-            eprintln!("[{name}] warning: {folder} is not used: {message}");
-        }
-        let n_done = found.newest.as_ref().map_or(0, |state| state.n_steps);
+        let n_done = steps_done(&checkpoints, name)?;
         if n_done > 0 && !arguments.quiet {
             eprintln!("[{name}] goes on behind step {n_done}");
         }
@@ -162,8 +157,10 @@ fn resolved(
     inputs: &[(String, PathBuf)],
 ) -> Result<String> {
     let mut text = format!(
-        "# command = \"{name}\", seed = {}, device = \"{}\"\n",
-        arguments.seed, arguments.device
+        "# command = \"{name}\", version = \"{}\", seed = {}, device = \"{}\"\n",
+        env!("CARGO_PKG_VERSION"),
+        arguments.seed,
+        arguments.device
     );
     for (name, path) in inputs {
         text += &format!(

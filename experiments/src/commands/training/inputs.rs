@@ -5,6 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use extracot_core::Seed;
 
+/// Files beside the weights; the last three hold chat templates.
+const OTHERS: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
 /// The files of a model folder that training depends on, each with its name in `config.toml`.
 pub(in crate::commands) fn model_inputs(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let place = || format!("cannot read {}", folder.display());
@@ -15,7 +24,7 @@ pub(in crate::commands) fn model_inputs(folder: &Path) -> Result<Vec<(String, Pa
         let is_weights = Path::new(&name)
             .extension()
             .is_some_and(|e| e == "safetensors");
-        if is_weights || ["config.json", "tokenizer.json"].contains(&name.as_str()) {
+        if is_weights || OTHERS.contains(&name.as_str()) {
             names.push(name);
         }
     }

@@ -43,6 +43,7 @@ impl StepProgress {
 impl MetricSink for StepProgress {
     fn record(&mut self, row: &MetricRow) -> Result<(), CoreError> {
         self.log.record(row)?;
+        self.log.sync()?;
         let mut words = Vec::new();
         for ((key, word), value) in self.shown.iter().zip(&mut self.values) {
             *value = row.metrics.get(*key).copied().or(*value);
