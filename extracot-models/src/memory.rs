@@ -45,6 +45,8 @@ pub struct TrainingRows {
     pub logits_chunk: Option<NonZeroUsize>,
     /// Adapters that are trained in place of the weights.
     pub lora: Option<LoraConfig>,
+    /// Copies of the trained weights that are kept: those of the best look, and the average.
+    pub n_copies: usize,
 }
 
 /// Bytes by what they are for, in f32, as if every row were as long as the longest.
@@ -62,7 +64,7 @@ pub struct MemoryEstimate {
     pub logits: u64,
     /// Keys and values.
     pub kv_cache: u64,
-    /// A state of training while it is written: weights and moments, twice.
+    /// A state of training while it is written: weights, their copies and moments, twice.
     pub state: u64,
 }
 
@@ -91,10 +93,11 @@ impl MemoryEstimate {
                 Some(chunk) => n_tokens.min(n_shards * chunk.get() as u64),
                 None => n_tokens,
             };
-            let weights = weights + F32 * of.lora.map_or(0, |lora| n_factors(config, &lora));
+            let saved = weights + F32 * of.lora.map_or(0, |lora| n_factors(config, &lora));
+            let n_copies = of.n_copies as u64;
             let optimizer = 2 * trained;
             Self {
-                weights,
+                weights: saved + n_copies * trained,
                 gradients: n_shards * trained,
                 optimizer,
                 activations: F32
@@ -102,7 +105,7 @@ impl MemoryEstimate {
                         + n_shards * of.lora.map_or(0, |_| n_adapted(config))),
                 logits: 3 * F32 * n_logits * config.vocab_size as u64,
                 kv_cache: 0,
-                state: 2 * (weights + optimizer),
+                state: 2 * ((1 + n_copies) * saved + optimizer),
             }
         };
         match workload {
@@ -325,6 +328,7 @@ mod tests {
             n_shards: 1,
             logits_chunk: None,
             lora: None,
+            n_copies: 0,
         };
         let sft = MemoryEstimate::new(&config, Workload::Sft(of));
         assert_eq!((sft.weights, sft.gradients, sft.optimizer), (n, n, 2 * n));
@@ -372,9 +376,13 @@ mod tests {
             n_shards: 2,
             logits_chunk: NonZeroUsize::new(8),
             lora: None,
+            n_copies: 1,
         };
         let found = MemoryEstimate::new(&config, Workload::Sft(of));
-        assert_eq!(found.gradients, 2 * 4 * n_params(&config));
+        let n = 4 * n_params(&config);
+        assert_eq!(found.gradients, 2 * n);
+        // Weights and a copy; both and two moments, twice.
+        assert_eq!((found.weights, found.state), (2 * n, 8 * n));
         // Two pieces of 8 rows and 50 entries, three times.
         assert_eq!(found.logits, 3 * 4 * 16 * 50);
     }

@@ -36,6 +36,9 @@ pub struct Estimate {
     /// Rank of adapters that are trained in place of the weights
     #[arg(long, value_name = "RANK")]
     lora: Option<usize>,
+    /// Copies of the trained weights: one with held-out data (the best), one for an average (ema_decay)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    copies: usize,
     /// With adapters, train the embeddings too
     #[arg(long, requires = "lora")]
     lora_embeddings: bool,
@@ -77,6 +80,7 @@ pub fn run(arguments: &Estimate) -> Result<()> {
         n_shards: arguments.shards,
         logits_chunk: arguments.logits_chunk,
         lora,
+        n_copies: arguments.copies,
     };
     let workload = match arguments.task {
         Task::Generate => Workload::Inference {

@@ -82,6 +82,7 @@ impl Settings {
             n_shards: policy.n_shards,
             logits_chunk: policy.logits_chunk,
             lora: self.lora,
+            n_copies: usize::from(self.validation_share > 0.0),
         }
     }
 

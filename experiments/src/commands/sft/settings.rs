@@ -64,6 +64,8 @@ impl Settings {
             n_shards: self.train.n_shards,
             logits_chunk: self.train.logits_chunk,
             lora: self.lora,
+            n_copies: usize::from(self.held_out_share > 0.0)
+                + usize::from(self.train.ema_decay > 0.0),
         }
     }
 
