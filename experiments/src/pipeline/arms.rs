@@ -252,11 +252,13 @@ pub fn train_arm(
                 arm: arm.name.clone(),
                 row,
             }))?;
-            Ok(events.record(&MetricRow {
+            rollouts.sync()?;
+            events.record(&MetricRow {
                 stage: arm.name.clone(),
                 step: step.step,
                 metrics: step.metrics,
-            })?)
+            })?;
+            Ok(events.sync()?)
         })?;
         let checkpoint = PolicyCheckpoint {
             model: trained.model.valid(),

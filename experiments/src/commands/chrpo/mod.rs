@@ -7,12 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use burn::module::Module;
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use clap::Args;
 use extracot_core::{ReplayEngine, ResponseParser, Seed};
 use extracot_models::checkpoint::save_json;
 use extracot_models::lora::attach_lora;
-use extracot_models::memory::gib;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::evaluate::TaskContext;
 use extracot_train::metrics::{MetricRow, MetricSink, StepLog};
@@ -21,10 +20,10 @@ use extracot_train::policy_trainer::{
 };
 use serde::Serialize;
 
-use super::estimate::check_fits;
 use super::model::chat_template;
 use super::training::{
-    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
+    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, check_memory, hint_to_resume,
+    model_inputs,
 };
 use crate::pipeline::{Arm, LoggedRollout};
 use data::Problems;
@@ -121,13 +120,9 @@ pub fn run(arguments: &Chrpo) -> Result<()> {
         .as_deref()
         .map(|path| data::read_replay(path, vocab_size, max_new_tokens))
         .transpose()?;
-    if !arguments.force && arguments.run.device.starts_with("flex") {
+    if !arguments.force {
         let workload = Workload::Policy(settings.training_rows(problems.longest_prompt));
-        let estimate = check_fits(&checkpoint.config, DType::F32, workload)?;
-        if !arguments.run.quiet {
-            let gibibytes = gib(estimate.total());
-            eprintln!("[{NAME}] memory: up to about {gibibytes:.1} GiB");
-        }
+        check_memory(&arguments.run, NAME, &checkpoint.config, workload)?;
     }
     let mut inputs = model_inputs(&arguments.model)?;
     inputs.push(("problems".to_owned(), arguments.problems.clone()));

@@ -8,21 +8,20 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use clap::Args;
 use extracot_core::{ControlToken, Seed, Tokenizer};
 use extracot_models::checkpoint::save_json;
 use extracot_models::lora::attach_lora;
-use extracot_models::memory::gib;
 use extracot_models::{PolicyCheckpoint, Workload};
 use extracot_train::TrainError;
 use extracot_train::metrics::{MetricRow, MetricSink};
 use extracot_train::sft_trainer::{HeldOutExamples, SftRun};
 use serde::Serialize;
 
-use super::estimate::check_fits;
 use super::training::{
-    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, hint_to_resume, model_inputs,
+    METRICS, RunFolder, StepProgress, TrainingArguments, autodiff, check_memory, hint_to_resume,
+    model_inputs,
 };
 use data::{Examples, Order};
 use settings::Settings;
@@ -85,13 +84,9 @@ pub fn run(arguments: &Sft) -> Result<()> {
     let examples = Examples::read(&arguments.data, &checkpoint, &settings, seed)?;
     let seed = seed.derive(NAME, 0);
     let order = examples.order(&settings, seed)?;
-    if !arguments.force && arguments.run.device.starts_with("flex") {
+    if !arguments.force {
         let workload = Workload::Sft(settings.training_rows(examples.longest));
-        let estimate = check_fits(&checkpoint.config, DType::F32, workload)?;
-        if !arguments.run.quiet {
-            let gibibytes = gib(estimate.total());
-            eprintln!("[{NAME}] memory: up to about {gibibytes:.1} GiB");
-        }
+        check_memory(&arguments.run, NAME, &checkpoint.config, workload)?;
     }
     let mut inputs = model_inputs(&arguments.model)?;
     inputs.push(("data".to_owned(), arguments.data.clone()));

@@ -8,11 +8,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use clap::Args;
 use extracot_core::CoreError;
+use extracot_models::memory::gib;
+use extracot_models::{DecoderConfig, Workload};
 use serde::de::DeserializeOwned;
 
+use super::estimate::check_fits;
 use crate::config::parse_over;
 pub(super) use folder::{METRICS, RunFolder, hint_to_resume};
 pub(super) use inputs::{model_inputs, share_of};
@@ -76,6 +79,29 @@ impl TrainingArguments {
         crate::device::set_threads(self.threads)?;
         crate::device::device(&self.device)
     }
+}
+
+/// Refuses a run that may not fit the memory of the host, and says what it will take; only where tensors are
+/// there.
+///
+/// # Errors
+///
+/// As [`check_fits`].
+pub(super) fn check_memory(
+    arguments: &TrainingArguments,
+    name: &str,
+    config: &DecoderConfig,
+    workload: Workload,
+) -> Result<()> {
+    if !arguments.device.starts_with("flex") {
+        return Ok(());
+    }
+    let estimate = check_fits(config, DType::F32, workload)?;
+    if !arguments.quiet {
+        let gibibytes = gib(estimate.total());
+        eprintln!("[{name}] memory: up to about {gibibytes:.1} GiB");
+    }
+    Ok(())
 }
 
 /// The autodiff side of a device.
