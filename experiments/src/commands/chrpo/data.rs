@@ -10,7 +10,7 @@ use extracot_train::policy_trainer::PolicyProblem;
 
 use super::settings::Settings;
 use crate::commands::budgets::BudgetRow;
-use crate::commands::training::share_of;
+use crate::commands::training::{explain_rows, share_of};
 
 /// What is trained on and what is looked at.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl Problems {
             longest_prompt: 0,
         };
         let rows: Vec<BudgetRow> = read_jsonl(path).map_err(|error| {
-            anyhow::Error::from(error).context(
+            explain_rows(
+                error,
                 "problems have the fields that `extracot budgets` writes: `id`, `question`, `answer`, \
                  `budget`, `reference_tokens`",
             )

@@ -15,7 +15,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::settings::Settings;
-use crate::commands::training::share_of;
+use crate::commands::training::{explain_rows, share_of};
 
 /// What is trained on and what is looked at.
 #[derive(Debug)]
@@ -45,7 +45,8 @@ impl Examples {
             longest: 0,
         };
         let rows = read_numbered_jsonl::<SftExample>(path).map_err(|error| {
-            anyhow::Error::from(error).context(
+            explain_rows(
+                error,
                 "examples have `problem_id`, `control`, `level`, `prompt_ids` and `completion_ids`; \
                  `extracot build-sft --from FILE` makes them of LLaMA-Factory's formats",
             )

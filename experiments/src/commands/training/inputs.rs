@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use extracot_core::Seed;
+use extracot_core::{CoreError, Seed};
 
 /// Files beside the weights; the last three hold chat templates.
 const OTHERS: [&str; 5] = [
@@ -33,6 +33,14 @@ pub(in crate::commands) fn model_inputs(folder: &Path) -> Result<Vec<(String, Pa
         .into_iter()
         .map(|name| (format!("model/{name}"), folder.join(name)))
         .collect())
+}
+
+/// Adds to the error of a row what rows have; a file that cannot be read has no rows.
+pub(in crate::commands) fn explain_rows(error: CoreError, rows: &'static str) -> anyhow::Error {
+    match error {
+        CoreError::JsonLine { .. } => anyhow::Error::from(error).context(rows),
+        error => error.into(),
+    }
 }
 
 /// Whether the row of a key is in a share of all rows: depends on its key and the seed alone, so that what

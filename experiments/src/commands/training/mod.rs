@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::estimate::check_fits;
 use crate::config::parse_over;
 pub(super) use folder::{METRICS, RunFolder, hint_to_resume};
-pub(super) use inputs::{model_inputs, share_of};
+pub(super) use inputs::{explain_rows, model_inputs, share_of};
 pub(super) use progress::StepProgress;
 
 /// Arguments of every command that trains.
