@@ -1,12 +1,12 @@
 //! `LocalEngine`: batched decoding of ragged prompts with a key-value cache.
 
 use std::sync::Mutex;
-use std::thread;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_core::{
     FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
 };
+use extracot_kernels::{map_rows, on_workers};
 
 use crate::sampling::{sample_token, uniform};
 use crate::{CausalLm, ModelError, RaggedBatch};
@@ -127,34 +127,25 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         order.sort_by_key(|idx| prompts[*idx].token_ids.len());
         let queue = Mutex::new(order.chunks(per_batch));
         let finished = Mutex::new(Vec::with_capacity(prompts.len()));
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.n_workers.max(1))
-                .map(|_| {
-                    scope.spawn(|| {
-                        loop {
-                            // Not `while let`: that would hold the lock while decoding.
-                            let Some(batch) = lock(&queue).next() else {
-                                return Ok::<(), ModelError>(());
-                            };
-                            let members: Vec<&Prompt> =
-                                batch.iter().map(|i| &prompts[*i]).collect();
-                            let groups = self.decode(&members, params, seed)?;
-                            let n_tokens = groups
-                                .iter()
-                                .flat_map(|group| &group.rollouts)
-                                .map(|rollout| rollout.token_ids.len())
-                                .sum();
-                            (self.progress)(n_tokens, batch.len());
-                            lock(&finished).extend(batch.iter().copied().zip(groups));
-                        }
-                    })
-                })
-                .collect();
-            workers.into_iter().try_for_each(|w| {
-                w.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-        })?;
+        let model = self.model.for_decoding();
+        let results = on_workers(self.n_workers.max(1), || {
+            loop {
+                // Not `while let`: that would hold the lock while decoding.
+                let Some(batch) = lock(&queue).next() else {
+                    return Ok::<(), ModelError>(());
+                };
+                let members: Vec<&Prompt> = batch.iter().map(|i| &prompts[*i]).collect();
+                let groups = self.decode(&model, &members, params, seed)?;
+                let n_tokens = groups
+                    .iter()
+                    .flat_map(|group| &group.rollouts)
+                    .map(|rollout| rollout.token_ids.len())
+                    .sum();
+                (self.progress)(n_tokens, batch.len());
+                lock(&finished).extend(batch.iter().copied().zip(groups));
+            }
+        });
+        results.into_iter().collect::<Result<(), ModelError>>()?;
         let mut groups = finished
             .into_inner()
             .unwrap_or_else(|poison| poison.into_inner());
@@ -184,6 +175,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
     /// Decodes one batch: one prefill per prompt, shared by its group.
     fn decode(
         &self,
+        model: &M,
         prompts: &[&Prompt],
         params: &SamplingParams,
         seed: Seed,
@@ -198,11 +190,11 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             padded.extend(std::iter::repeat_n(PAD, *n_pad));
             padded.extend(prompt.token_ids.iter().map(|id| *id as i32));
         }
-        let mut cache = self.model.new_cache(prompts.len(), self.device);
+        let mut cache = model.new_cache(prompts.len(), self.device);
         let ragged = RaggedBatch {
             n_pads: n_pads.clone(),
         };
-        let logits = self.model.extend(
+        let logits = model.extend(
             self.ints2(padded, [prompts.len(), longest]),
             &ragged,
             &mut cache,
@@ -249,7 +241,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             let ragged = RaggedBatch {
                 n_pads: rows.iter().map(|row| row.n_pad).collect(),
             };
-            logits = self.model.extend(token_ids, &ragged, &mut cache);
+            logits = model.extend(token_ids, &ragged, &mut cache);
         }
         done.extend(rows);
         done.sort_by_key(|row| (row.prompt_idx, row.sample_idx));
@@ -289,12 +281,16 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             .map_err(|error| ModelError::Device {
                 message: format!("{error:?}"),
             })?;
-        for (row, logits) in rows.iter_mut().zip(values.chunks_exact(vocab)) {
+        let places: Vec<(&Row, &[f32])> = rows.iter().zip(values.chunks_exact(vocab)).collect();
+        let tokens = map_rows(&places, values.len(), |(row, logits)| match row.finish {
+            Some(_) => None,
+            None => sample_token(logits, params, uniform(row.seed, position)),
+        });
+        for (row, token) in rows.iter_mut().zip(tokens) {
             if row.finish.is_some() {
                 continue;
             }
-            let u = uniform(row.seed, position);
-            let token = sample_token(logits, params, u).ok_or_else(|| {
+            let token = token.ok_or_else(|| {
                 let prompt_id = prompts[row.prompt_idx].id.clone();
                 ModelError::NonFiniteLogits {
                     prompt_id,

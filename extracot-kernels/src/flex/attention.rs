@@ -1,21 +1,18 @@
 //! Attention of grouped heads over ranges of keys.
 
+mod backward;
+
 use std::sync::Arc;
 
-use burn::backend::Autodiff;
-use burn::backend::Flex;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
+pub(super) use backward::tracked;
+
 use super::chunks::for_each3_of;
-use super::gemm::{Matrix, forwards, matrix_at, product_into};
-use super::simd::{exp, map_sum, max, sum2, vectorized};
-use super::{tensor, values};
+use super::gemm::{Matrix, few_rows_into, forwards, matrix_at, matrix_with, product_into};
+use super::tensor;
+use crate::simd::{LANES, exp, map_sum, max, vectorized};
 use crate::visible::{Block, Ranges};
 
 /// Queries `[batch, n_heads, n_queries, head_dim]`, keys and values `[batch, n_kv_heads, n_keys, head_dim]`,
@@ -109,6 +106,83 @@ impl Inputs {
             },
         );
     }
+
+    /// Whether the keys are laid out as those of a cache: the values of a channel next to each other.
+    fn has_keys_by_channel(&self) -> bool {
+        let (k, v) = (self.k.layout().strides(), self.v.layout().strides());
+        k[2] == 1 && v[3] == 1
+    }
+
+    /// The mixed values of one row into `out`, `[n_queries, n_heads * head_dim]`; weights are kept one head
+    /// behind the other, or overwritten.
+    fn mix_blocks(
+        &self,
+        plan: &Plan,
+        row: usize,
+        (weights, are_kept): (&mut [f32], bool),
+        out: &mut [f32],
+    ) {
+        let width = plan.n_heads * plan.head_dim;
+        for head in 0..plan.n_heads {
+            let kv_head = head * plan.n_kv_heads / plan.n_heads;
+            let q = Self::head(&self.q, row, head);
+            let k = Self::head(&self.k, row, kv_head);
+            let v = Self::head(&self.v, row, kv_head);
+            for (block, place) in &plan.blocks {
+                let (n_queries, n_keys) = (block.queries.len(), block.keys.len());
+                let start = match are_kept {
+                    true => head * plan.n_weights + place,
+                    false => 0,
+                };
+                let weights = &mut weights[start..start + n_queries * n_keys];
+                let k = k.take_rows(&block.keys).transposed();
+                product_into((q.take_rows(&block.queries), k), (weights, n_keys), false);
+                self.softmax(row, block, weights);
+                let out = &mut out[block.queries.start * width + head * plan.head_dim..];
+                let weights = Matrix::rows(weights, [n_queries, n_keys]);
+                product_into((weights, v.take_rows(&block.keys)), (out, width), false);
+            }
+        }
+    }
+
+    /// The same for one query, as in decoding: the heads that share keys are rows of one product, which reads
+    /// the cache where it lies. Products are rounded before they are added, which costs nothing next to reading.
+    fn mix_one(&self, plan: &Plan, row: usize, weights: &mut [f32], out: &mut [f32]) {
+        let n_shared = plan.n_heads / plan.n_kv_heads;
+        let seen = self.ranges.of(row, 0);
+        // Whole vectors, where there are keys for them.
+        let first = seen.start - seen.start % LANES;
+        let read = first..seen.end.next_multiple_of(LANES).min(plan.n_keys);
+        for kv_head in 0..plan.n_kv_heads {
+            let q = self.heads_of_query(plan, row, kv_head * n_shared);
+            let k = Self::head(&self.k, row, kv_head);
+            let v = Self::head(&self.v, row, kv_head);
+            let scores = &mut weights[..n_shared * read.len()];
+            let k = k.take_rows(&read).transposed();
+            few_rows_into::<false>((q, k), (scores, read.len()));
+            let scores = &mut scores[seen.start - first..];
+            vectorized(
+                #[inline(always)]
+                || {
+                    for scores in scores.chunks_mut(read.len()) {
+                        softmax(&mut scores[..seen.len()]);
+                    }
+                },
+            );
+            let out = &mut out[kv_head * n_shared * plan.head_dim..];
+            let weights = Matrix::new(scores, [n_shared, seen.len()], [read.len(), 1]);
+            few_rows_into::<false>((weights, v.take_rows(&seen)), (out, plan.head_dim));
+        }
+    }
+
+    /// The first query of some heads, `[n_shared, head_dim]`.
+    fn heads_of_query(&self, plan: &Plan, row: usize, head: usize) -> Matrix<'_> {
+        let strides = self.q.layout().strides();
+        let [row_stride, head_stride, _, channel] = [0, 1, 2, 3].map(|dim| strides[dim] as usize);
+        let dims = [plan.n_heads / plan.n_kv_heads, plan.head_dim];
+        let offset = row * row_stride + head * head_stride;
+        matrix_with(&self.q, offset, dims, [head_stride, channel])
+    }
 }
 
 /// The mixed values `[batch, n_queries, n_heads * head_dim]`, and the weights of every row and head if they
@@ -117,67 +191,33 @@ fn forward_with_weights(inputs: &Inputs, are_kept: bool) -> (FlexTensor, Vec<f32
     let plan = inputs.plan();
     let width = plan.n_heads * plan.head_dim;
     let mut out = vec![0.0; plan.batch * plan.n_queries * width];
-    // What is not kept is overwritten by the next block.
-    let per_row = match are_kept {
-        true => plan.n_heads * plan.n_weights,
-        false => plan.largest_block(),
+    let is_single = plan.n_queries == 1 && !are_kept && inputs.has_keys_by_channel();
+    // What is not kept is overwritten by the next block, or by the next heads.
+    let per_row = match (are_kept, is_single) {
+        (true, _) => plan.n_heads * plan.n_weights,
+        (false, true) => plan.n_heads / plan.n_kv_heads * plan.n_keys,
+        (false, false) => plan.largest_block(),
     };
     let mut weights = vec![0.0; plan.batch * per_row];
+    // A weight of one query stands for the reading of a key and a value.
     let size = plan.batch * plan.n_heads * plan.n_weights;
+    let size = if is_single {
+        size * plan.head_dim / 8
+    } else {
+        size
+    };
     let sizes = [plan.n_queries * width, per_row, 1];
-    let is_single = plan.n_queries == 1;
     for_each3_of(
         [&mut out, &mut weights, &mut []],
         sizes,
         size,
-        |row, [out, weights, _]| {
-            for head in 0..plan.n_heads {
-                let kv_head = head * plan.n_kv_heads / plan.n_heads;
-                let q = Inputs::head(&inputs.q, row, head);
-                let k = Inputs::head(&inputs.k, row, kv_head);
-                let v = Inputs::head(&inputs.v, row, kv_head);
-                for (block, place) in &plan.blocks {
-                    let (n_queries, n_keys) = (block.queries.len(), block.keys.len());
-                    let start = if are_kept {
-                        head * plan.n_weights + place
-                    } else {
-                        0
-                    };
-                    let weights = &mut weights[start..start + n_queries * n_keys];
-                    if is_single && k.has_slices_as_columns() && v.has_slices_as_rows() {
-                        let seen = inputs.ranges.of(row, 0);
-                        let out = &mut out[head * plan.head_dim..(head + 1) * plan.head_dim];
-                        weights.fill(0.0);
-                        let first = seen.start - block.keys.start;
-                        let weights = &mut weights[first..first + seen.len()];
-                        mix_one(q, [k.take_rows(&seen), v.take_rows(&seen)], weights, out);
-                        continue;
-                    }
-                    let k = k.take_rows(&block.keys).transposed();
-                    product_into((q.take_rows(&block.queries), k), (weights, n_keys), false);
-                    inputs.softmax(row, block, weights);
-                    let out = &mut out[block.queries.start * width + head * plan.head_dim..];
-                    let weights = Matrix::rows(weights, [n_queries, n_keys]);
-                    product_into((weights, v.take_rows(&block.keys)), (out, width), false);
-                }
-            }
+        |row, [out, weights, _]| match is_single {
+            true => inputs.mix_one(&plan, row, weights, out),
+            false => inputs.mix_blocks(&plan, row, (weights, are_kept), out),
         },
     );
     let out = tensor(out, Shape::new([plan.batch, plan.n_queries, width]));
     (out, weights)
-}
-
-/// One query of decoding: products of a row with a matrix, without what a general product needs around it.
-/// `weights` and `out` are zero before.
-fn mix_one(q: Matrix<'_>, [k, v]: [Matrix<'_>; 2], weights: &mut [f32], out: &mut [f32]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            k.transposed().add_rows(q.row(0), weights);
-            softmax(weights);
-            v.add_rows(weights.iter().copied(), out);
-        },
-    );
 }
 
 /// Softmax in place.
@@ -197,149 +237,4 @@ fn softmax(scores: &mut [f32]) {
 
 pub(super) fn forward(inputs: &Inputs) -> FlexTensor {
     forward_with_weights(inputs, false).0
-}
-
-/// Gradients by queries, keys and values; with `p` the weights of a query and `g` its gradient:
-///
-/// ```text
-/// d score = p (g v - sum(p g v))      d q = d score k      d k = d score q      d v = p g
-/// ```
-fn backward(inputs: &Inputs, weights: &[f32], grad: &FlexTensor) -> [FlexTensor; 3] {
-    let plan = inputs.plan();
-    let Plan {
-        batch,
-        n_heads,
-        n_kv_heads,
-        n_queries,
-        n_keys,
-        head_dim,
-        ..
-    } = plan;
-    let width = n_heads * head_dim;
-    let grad = grad.to_contiguous();
-    let grad = values(&grad);
-    // In the memory order of the values: heads may be views of the channels of a projection.
-    let strides = inputs.v.layout().strides();
-    let is_by_key = strides[1] < strides[2];
-    let (v_row, v_head) = match is_by_key {
-        true => (n_kv_heads * head_dim, head_dim),
-        false => (head_dim, n_keys * head_dim),
-    };
-    let mut by_q = vec![0.0; batch * n_heads * n_queries * head_dim];
-    let mut by_k = vec![0.0; batch * n_kv_heads * n_keys * head_dim];
-    let mut by_v = vec![0.0; batch * n_kv_heads * n_keys * head_dim];
-    let per_row = [
-        n_heads * n_queries,
-        n_kv_heads * n_keys,
-        n_kv_heads * n_keys,
-    ];
-    let sizes = per_row.map(|rows| rows * head_dim);
-    let work = |row: usize, [by_q, by_k, by_v]: [&mut [f32]; 3]| {
-        let grad = &grad[row * n_queries * width..(row + 1) * n_queries * width];
-        let mut scratch = vec![0.0; plan.largest_block()];
-        for head in 0..n_heads {
-            let kv_head = head * n_kv_heads / n_heads;
-            let q = Inputs::head(&inputs.q, row, head);
-            let k = Inputs::head(&inputs.k, row, kv_head);
-            let v = Inputs::head(&inputs.v, row, kv_head);
-            let weights = &weights[(row * n_heads + head) * plan.n_weights..];
-            for (block, place) in &plan.blocks {
-                let (first, n_block) = (block.queries.start, block.queries.len());
-                let dims = [n_block, block.keys.len()];
-                let weights = &weights[*place..place + dims[0] * dims[1]];
-                let by_scores = &mut scratch[..dims[0] * dims[1]];
-                let grad = &grad[first * width + head * head_dim..];
-                let grad = Matrix::new(grad, [n_block, head_dim], [width, 1]);
-                let (k, v) = (k.take_rows(&block.keys), v.take_rows(&block.keys));
-                product_into((grad, v.transposed()), (by_scores, dims[1]), false);
-                softmax_backward(weights, by_scores, dims[1]);
-                let by_scores = Matrix::rows(by_scores, dims);
-                let out = &mut by_q[(head * n_queries + first) * head_dim..];
-                product_into((by_scores, k), (out, head_dim), false);
-                let out = &mut by_k[(kv_head * n_keys + block.keys.start) * head_dim..];
-                let q = q.take_rows(&block.queries);
-                product_into((by_scores.transposed(), q), (out, head_dim), true);
-                let out = &mut by_v[kv_head * v_head + block.keys.start * v_row..];
-                let weights = Matrix::rows(weights, dims).transposed();
-                product_into((weights, grad), (out, v_row), true);
-            }
-        }
-    };
-    for_each3_of(
-        [&mut by_q, &mut by_k, &mut by_v],
-        sizes,
-        weights.len(),
-        work,
-    );
-    let by_q = tensor(by_q, Shape::new([batch, n_heads, n_queries, head_dim]));
-    let by_k = tensor(by_k, Shape::new([batch, n_kv_heads, n_keys, head_dim]));
-    let by_v = match is_by_key {
-        true => {
-            let shape = Shape::new([batch, n_keys, n_kv_heads, head_dim]);
-            tensor(by_v, shape).transpose(1, 2)
-        }
-        false => tensor(by_v, Shape::new([batch, n_kv_heads, n_keys, head_dim])),
-    };
-    [by_q, by_k, by_v]
-}
-
-/// Turns gradients by weights into gradients by scores.
-fn softmax_backward(weights: &[f32], grads: &mut [f32], n_keys: usize) {
-    vectorized(
-        #[inline(always)]
-        || {
-            let rows = weights.chunks_exact(n_keys);
-            for (weights, grads) in rows.zip(grads.chunks_exact_mut(n_keys)) {
-                let mean = sum2(
-                    weights,
-                    grads,
-                    #[inline(always)]
-                    |weight, grad| weight * grad,
-                );
-                for (weight, grad) in weights.iter().zip(grads) {
-                    *grad = weight * (*grad - mean);
-                }
-            }
-        },
-    );
-}
-
-#[derive(Debug)]
-struct Attention;
-
-impl Backward<Flex, 3> for Attention {
-    type State = (Inputs, Vec<f32>);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let grad = grads.consume::<Flex>(&ops.node);
-        let (inputs, weights) = ops.state;
-        let found = backward(&inputs, &weights, &grad);
-        for (node, found) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, found);
-            }
-        }
-    }
-}
-
-type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
-
-pub(super) fn tracked<C: CheckpointStrategy>(
-    [q, k, v]: [Tracked<C>; 3],
-    ranges: Arc<Ranges>,
-) -> Tracked<C> {
-    let nodes = [q.node(), k.node(), v.node()];
-    let inputs = Inputs::new([q.primitive(), k.primitive(), v.primitive()], ranges);
-    match Attention.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let (out, weights) = forward_with_weights(&inputs, true);
-            prep.finish((inputs, weights), out)
-        }
-        OpsKind::UnTracked(prep) => prep.finish(forward(&inputs)),
-    }
 }

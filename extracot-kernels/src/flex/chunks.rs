@@ -4,11 +4,22 @@ use rayon::prelude::*;
 
 /// Values below which the threads cost more than they save.
 const PARALLEL: usize = 1 << 17;
+/// The same on a thread of the pool, where sharing work costs less than handing it over.
+const PARALLEL_IN_POOL: usize = 1 << 16;
 /// About so many values per chunk.
 const CHUNK: usize = 1 << 13;
 
+/// Whether this thread is one of the pool, and not one that waits for it.
+pub(super) fn is_in_pool() -> bool {
+    rayon::current_thread_index().is_some()
+}
+
 fn is_parallel(n_values: usize) -> bool {
-    n_values >= PARALLEL && rayon::current_num_threads() > 1
+    let least = match is_in_pool() {
+        true => PARALLEL_IN_POOL,
+        false => PARALLEL,
+    };
+    n_values >= least && rayon::current_num_threads() > 1
 }
 
 /// Rows per chunk for rows of a length.

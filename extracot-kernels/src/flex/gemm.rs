@@ -6,11 +6,17 @@
     reason = "gemm takes pointers; the bounds of every matrix are checked where it is made"
 )]
 
+mod few_rows;
+
 use burn::backend::flex::FlexTensor;
 use gemm::Parallelism;
 
+use super::chunks::is_in_pool;
+
 /// Multiplications and additions from which on a product uses all threads.
-const PARALLEL: usize = 256 * 256 * 256;
+const PARALLEL: usize = 1 << 24;
+/// The same on a thread of the pool, where sharing work costs less than handing it over.
+const PARALLEL_IN_POOL: usize = 1 << 22;
 
 /// A matrix somewhere in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -71,40 +77,9 @@ impl<'a> Matrix<'a> {
         Self::new(values, [rows.len(), self.dims[1]], self.strides)
     }
 
-    /// The values of a row, in order.
-    #[inline(always)]
-    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = f32> + Clone + 'a {
-        let (values, start, stride) = (self.values, row * self.strides[0], self.strides[1]);
-        (0..self.dims[1]).map(
-            #[inline(always)]
-            move |column| values[start + column * stride],
-        )
-    }
-
     /// Whether the values of a row are next to each other.
     pub(super) fn has_slices_as_rows(&self) -> bool {
         self.strides[1] == 1
-    }
-
-    /// Whether the values of a column are next to each other.
-    pub(super) fn has_slices_as_columns(&self) -> bool {
-        self.strides[0] == 1
-    }
-
-    /// Adds to `sum` the rows, each times its factor.
-    ///
-    /// # Panics
-    ///
-    /// Unless the rows are slices.
-    #[inline(always)]
-    pub(super) fn add_rows(self, factors: impl Iterator<Item = f32>, sum: &mut [f32]) {
-        assert_eq!(self.strides[1], 1, "rows are slices");
-        for (row, factor) in factors.enumerate() {
-            let values = &self.values[row * self.strides[0]..][..sum.len()];
-            for (sum, value) in sum.iter_mut().zip(values) {
-                *sum += factor * value;
-            }
-        }
     }
 
     /// Whether columns are closer to each other than rows.
@@ -120,11 +95,18 @@ pub(super) fn matrix_at(tensor: &FlexTensor, offset: usize) -> Matrix<'_> {
     let dims = [layout.shape()[n_dims - 2], layout.shape()[n_dims - 1]];
     let strides = layout.strides();
     let strides = [strides[n_dims - 2], strides[n_dims - 1]].map(|stride| stride as usize);
-    Matrix::new(
-        &tensor.storage::<f32>()[layout.start_offset() + offset..],
-        dims,
-        strides,
-    )
+    matrix_with(tensor, offset, dims, strides)
+}
+
+/// A matrix within a tensor that runs forwards, `offset` values behind its first.
+pub(super) fn matrix_with(
+    tensor: &FlexTensor,
+    offset: usize,
+    dims: [usize; 2],
+    strides: [usize; 2],
+) -> Matrix<'_> {
+    let values = &tensor.storage::<f32>()[tensor.layout().start_offset() + offset..];
+    Matrix::new(values, dims, strides)
 }
 
 /// The tensor itself if it runs forwards in memory, else a contiguous copy.
@@ -136,7 +118,11 @@ pub(super) fn forwards(tensor: &FlexTensor) -> FlexTensor {
 }
 
 fn parallelism(m: usize, n: usize, k: usize) -> Parallelism {
-    match m.saturating_mul(n).saturating_mul(k) >= PARALLEL {
+    let least = match is_in_pool() {
+        true => PARALLEL_IN_POOL,
+        false => PARALLEL,
+    };
+    match m.saturating_mul(n).saturating_mul(k) >= least {
         true => Parallelism::Rayon(0),
         false => Parallelism::None,
     }
@@ -150,16 +136,14 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
         return vec![0.0; m * n];
     }
     let mut out: Vec<f32> = Vec::with_capacity(m * n);
+    let to = out.as_mut_ptr();
     // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices; `out` has room for
-    // the `m * n` elements written row after row, and all of them are written, none is read.
+    // the `m * n` elements written row after row, and all of them are written before they are read.
     unsafe {
-        call(
-            out.as_mut_ptr(),
-            [n, 1],
-            false,
-            (a, b),
-            parallelism(m, n, k),
-        );
+        match few_rows::applies(&a, &b) {
+            true => few_rows::product(to, n, (a, b)),
+            false => call(to, [n, 1], false, (a, b), parallelism(m, n, k)),
+        }
         out.set_len(m * n);
     }
     out
@@ -187,6 +171,23 @@ pub(super) fn product_into(
         let out = out.as_mut_ptr();
         call(out, [row_stride, 1], is_added, (a, b), Parallelism::None);
     }
+}
+
+/// Like [`product_into`] with nothing there before, for few rows; `IS_FUSED` says whether a product is rounded
+/// only together with the sum it is added to.
+pub(super) fn few_rows_into<const IS_FUSED: bool>(
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    (out, row_stride): (&mut [f32], usize),
+) {
+    let ([m, k], [_, n]) = (a.dims, b.dims);
+    assert_eq!(k, b.dims[0], "the inner dimensions are the same");
+    assert!(b.has_slices_as_rows(), "rows are slices");
+    assert!(
+        row_stride >= n && fits(out.len(), [m, n], [row_stride, 1]),
+        "{m} x {n}"
+    );
+    // SAFETY: the result fits, and `out` is borrowed mutably.
+    unsafe { few_rows::columns::<IS_FUSED>(out.as_mut_ptr(), row_stride, (a, b), 0..n) };
 }
 
 /// # Safety

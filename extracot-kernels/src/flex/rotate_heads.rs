@@ -11,8 +11,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::chunks::{for_each, part};
-use super::simd::vectorized;
 use super::{tensor, values};
+use crate::simd::vectorized;
 
 /// By how much every position of every row turns.
 #[derive(Debug, Clone)]

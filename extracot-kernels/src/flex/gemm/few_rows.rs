@@ -1,0 +1,305 @@
+//! Products with few rows, as decoding has them. A general product packs its matrices first, which for few
+//! rows takes as long as the product; here weights are read once and where they lie.
+//!
+//! Every element is one chain of multiplications and additions over the inner dimension, in order, as in
+//! `gemm`: a row comes out the same whatever else is in its batch.
+
+use std::ops::Range;
+
+use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
+use rayon::prelude::*;
+
+use super::Matrix;
+use super::is_in_pool;
+
+/// Rows up to which this is faster than a general product.
+pub(super) const MOST: usize = 16;
+/// Rows of a tile.
+const TILE: usize = 6;
+/// Rows of the second matrix that are read side by side, each from its start to its end.
+const DEPTH: usize = 8;
+/// Weights from which on a product uses all threads, on a thread of the pool: fewer stay in a cache, and
+/// reading them takes less time than waking a thread.
+const PARALLEL: usize = 1 << 17;
+/// Columns that one thread takes are a multiple of this.
+const COLUMNS: usize = 64;
+
+/// Whether [`product`] computes `a b`.
+pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
+    a.dims[0] <= MOST && b.has_slices_as_rows()
+}
+
+/// Memory of a result that threads write to, each its own columns.
+#[derive(Clone, Copy)]
+struct Out(*mut f32);
+
+// SAFETY: it is only written to, by `product`, in columns that no two threads share.
+unsafe impl Sync for Out {}
+
+impl Out {
+    fn pointer(&self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Writes `a b` into rows of `out` that are `row_stride` apart.
+///
+/// # Safety
+///
+/// All elements of the result lie in the memory that `out` points to, and nothing else uses it.
+pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
+    let [k, n] = b.dims;
+    let n_threads = match k.saturating_mul(n) >= PARALLEL && is_in_pool() {
+        true => rayon::current_num_threads(),
+        false => 1,
+    };
+    let per_thread = n.div_ceil(n_threads).next_multiple_of(COLUMNS);
+    let out = Out(out);
+    let part = |idx: usize| {
+        let part = idx * per_thread..((idx + 1) * per_thread).min(n);
+        // SAFETY: the caller's promise; no two threads have a column in common.
+        unsafe { columns::<true>(out.pointer(), row_stride, (a, b), part) };
+    };
+    match n_threads {
+        1 => part(0),
+        _ => (0..n.div_ceil(per_thread)).into_par_iter().for_each(part),
+    }
+}
+
+/// Some columns of [`product`], on this thread.
+///
+/// # Safety
+///
+/// As for [`product`], for these columns; `b` has slices as rows.
+pub(super) unsafe fn columns<const IS_FUSED: bool>(
+    out: *mut f32,
+    row_stride: usize,
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    columns: Range<usize>,
+) {
+    AutoArch::new().dispatch(Columns::<IS_FUSED> {
+        a,
+        b,
+        out,
+        row_stride,
+        columns,
+    });
+}
+
+/// `factor * weights + sum`
+#[inline(always)]
+fn added<S: Simd, const IS_FUSED: bool>(
+    factor: Vector<S, f32>,
+    weights: Vector<S, f32>,
+    sum: Vector<S, f32>,
+) -> Vector<S, f32> {
+    match IS_FUSED {
+        true => factor.mul_add(weights, sum),
+        false => factor * weights + sum,
+    }
+}
+
+/// Some columns of a product. Whoever makes one promises what [`columns`] asks for.
+struct Columns<'a, const IS_FUSED: bool> {
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    out: *mut f32,
+    row_stride: usize,
+    columns: Range<usize>,
+}
+
+impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        let k = self.a.dims[1];
+        // As many accumulators as there are registers for.
+        let vectors = if S::lanes32() >= 16 { 4 } else { 2 };
+        for start in (0..k).step_by(DEPTH) {
+            let depth = start..(start + DEPTH).min(k);
+            let mut column = self.columns.start;
+            while column < self.columns.end {
+                let left = self.columns.end - column;
+                // SAFETY: the columns that are taken are among those left.
+                unsafe {
+                    if left >= 4 * S::lanes32() && vectors == 4 {
+                        self.panel::<S, 4>(depth.clone(), column);
+                        column += 4 * S::lanes32();
+                    } else if left >= 2 * S::lanes32() {
+                        self.panel::<S, 2>(depth.clone(), column);
+                        column += 2 * S::lanes32();
+                    } else if left >= S::lanes32() {
+                        self.panel::<S, 1>(depth.clone(), column);
+                        column += S::lanes32();
+                    } else {
+                        self.rest::<S>(depth.clone(), column..self.columns.end);
+                        column = self.columns.end;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
+    /// All rows of `V` vectors of columns.
+    ///
+    /// # Safety
+    ///
+    /// The columns are among those of the result.
+    #[inline(always)]
+    unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, column: usize) {
+        let m = self.a.dims[0];
+        let per_tile = m.div_ceil(m.div_ceil(TILE));
+        for first in (0..m).step_by(per_tile) {
+            let depth = depth.clone();
+            // SAFETY: as many rows as are left, at most `TILE`.
+            unsafe {
+                match (m - first).min(per_tile) {
+                    1 => self.tile::<S, 1, V>(depth, first, column),
+                    2 => self.tile::<S, 2, V>(depth, first, column),
+                    3 => self.tile::<S, 3, V>(depth, first, column),
+                    4 => self.tile::<S, 4, V>(depth, first, column),
+                    5 => self.tile::<S, 5, V>(depth, first, column),
+                    _ => self.tile::<S, 6, V>(depth, first, column),
+                }
+            }
+        }
+    }
+
+    /// `R` rows of `V` vectors of columns, which stay in registers.
+    ///
+    /// # Safety
+    ///
+    /// Rows and columns are among those of the result.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize, const V: usize>(
+        &self,
+        depth: Range<usize>,
+        row: usize,
+        column: usize,
+    ) {
+        let (a, b, row_stride) = (self.a, self.b, self.row_stride);
+        let lanes = S::lanes32();
+        let mut sums = [[0.0_f32.splat::<S>(); V]; R];
+        // SAFETY: the caller's promise for `out`. `Matrix::new` checked that all elements of `a` and `b` lie
+        // in their slices, and those of a row of `b` are next to each other (`applies`).
+        unsafe {
+            let out = self.out.add(row * row_stride + column);
+            if depth.start > 0 {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = vload_unaligned(out.add(r * row_stride + v * lanes));
+                    }
+                }
+            }
+            for inner in depth {
+                let values = b.values.as_ptr().add(inner * b.strides[0] + column);
+                let mut weights = [0.0_f32.splat::<S>(); V];
+                for (v, weights) in weights.iter_mut().enumerate() {
+                    *weights = vload_unaligned(values.add(v * lanes));
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let place = (row + r) * a.strides[0] + inner * a.strides[1];
+                    let factor: Vector<S, f32> = (*a.values.as_ptr().add(place)).splat();
+                    for (sum, weights) in sums.iter_mut().zip(&weights) {
+                        *sum = added::<S, IS_FUSED>(factor, *weights, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    vstore_unaligned(out.add(r * row_stride + v * lanes), *sum);
+                }
+            }
+        }
+    }
+
+    /// All rows of columns that are fewer than a vector: each vector of weights is filled up with zeros.
+    ///
+    /// # Safety
+    ///
+    /// The columns are among those of the result, and fewer than the lanes.
+    #[inline(always)]
+    unsafe fn rest<S: Simd>(&self, depth: Range<usize>, columns: Range<usize>) {
+        let (a, b, row_stride) = (self.a, self.b, self.row_stride);
+        let n_columns = columns.len();
+        for row in 0..a.dims[0] {
+            // SAFETY: as in `tile`; the buffers have room for the widest vectors, 16 lanes.
+            unsafe {
+                let out = self.out.add(row * row_stride + columns.start);
+                let mut buffer = [0.0_f32; 16];
+                if depth.start > 0 {
+                    std::ptr::copy_nonoverlapping(out, buffer.as_mut_ptr(), n_columns);
+                }
+                let mut sum: Vector<S, f32> = vload_unaligned(buffer.as_ptr());
+                for inner in depth.clone() {
+                    let values = &b.values[inner * b.strides[0] + columns.start..][..n_columns];
+                    let mut weights = [0.0_f32; 16];
+                    weights[..n_columns].copy_from_slice(values);
+                    let weights: Vector<S, f32> = vload_unaligned(weights.as_ptr());
+                    let factor = a.values[row * a.strides[0] + inner * a.strides[1]];
+                    sum = added::<S, IS_FUSED>(factor.splat(), weights, sum);
+                }
+                vstore_unaligned(buffer.as_mut_ptr(), sum);
+                std::ptr::copy_nonoverlapping(buffer.as_ptr(), out, n_columns);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    fn found(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+        assert!(applies(&a, &b));
+        super::super::product(a, b)
+    }
+
+    #[test]
+    fn every_shape_is_the_sum_of_products_and_a_row_does_not_depend_on_its_batch() {
+        for (k, n) in [
+            (1, 1),
+            (5, 3),
+            (16, 16),
+            (17, 47),
+            (33, 130),
+            (40, 1000),
+            (70, 8200),
+        ] {
+            let (x, w) = (numbers(MOST * k, 1), numbers(k * n, 2));
+            let b = Matrix::rows(&w, [k, n]);
+            let all = found(Matrix::rows(&x, [MOST, k]), b);
+            for m in 1..=MOST {
+                let some = found(Matrix::rows(&x[..m * k], [m, k]), b);
+                assert_eq!(some, all[..m * n], "{m} of {MOST} rows, {k} x {n}");
+            }
+            for (place, found) in all.iter().enumerate() {
+                let (row, column) = (place / n, place % n);
+                let products = (0..k).map(|i| f64::from(x[row * k + i] * w[i * n + column]));
+                let expected: f64 = products.sum();
+                assert!((f64::from(*found) - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_may_be_strided() {
+        // [[1, 3], [2, 4]] by columns, times rows of 3 within rows of 4.
+        let (x, w) = ([1.0, 3.0, 2.0, 4.0], [1.0, 0.0, 2.0, 9.0, 0.0, 1.0, 1.0]);
+        let a = Matrix::new(&x, [2, 2], [1, 2]);
+        let b = Matrix::new(&w, [2, 3], [4, 1]);
+        assert_eq!(found(a, b), [1.0, 2.0, 4.0, 3.0, 4.0, 10.0]);
+    }
+}
