@@ -34,7 +34,7 @@ fn json(path: &Path) -> Value {
 
 #[test]
 fn every_part_has_its_line_between_the_machine_and_the_memory() {
-    let parts = "--parts verifier,decoder,chrpo-step";
+    let parts = "--preset smoke --parts verifier,decoder,chrpo-step";
     let lines = lines(&format!("{parts} {TINY} {WORK}"));
     let names: Vec<&str> = lines
         .iter()
@@ -55,10 +55,10 @@ fn every_part_has_its_line_between_the_machine_and_the_memory() {
         // Nobody looked.
         assert_eq!((&line["idle"], &line["threads"]), (&Value::Null, &1.into()));
     }
-    // The step of the default preset: 12 groups of 8 rollouts. Its parts are no more than all of it.
+    // The step of the preset: 4 groups of 4 rollouts. Its parts are no more than all of it.
     let seconds = |place: usize| lines[place]["seconds"].as_f64().unwrap();
     assert!((7..11).map(seconds).sum::<f64>() <= seconds(11));
-    assert_eq!(lines[8]["size"], 96);
+    assert_eq!(lines[8]["size"], 16);
     #[cfg(target_os = "linux")]
     assert!(lines[12]["peak_resident_mib"].as_f64().unwrap() > 1.0);
 }
@@ -92,13 +92,43 @@ fn wrong_input_says_what_and_where() {
         ("--repeats 0", 2, "invalid value '0'"),
         ("--decode-batches 8,0", 2, "invalid value '0'"),
         ("--model m --hidden 8", 2, "cannot be used with"),
-        ("--parts decoder --model absent --idle-seconds 0", 1, "--model absent"),
-        ("--parts chrpo-step --policy absent --idle-seconds 0", 1, "absent"),
-        ("--parts atomizer --text absent --idle-seconds 0", 1, "cannot read absent"),
-        ("--parts decoder --layers 0 --idle-seconds 0", 1, "num_hidden_layers"),
-        ("--parts decoder --new-tokens 4096 --idle-seconds 0", 1, "4096 positions"),
-        ("--idle-seconds -1", 1, "--idle-seconds -1"),
+        (
+            "--parts decoder --model absent --idle-seconds 0",
+            1,
+            "--model absent",
+        ),
+        (
+            "--parts chrpo-step --policy absent --idle-seconds 0",
+            1,
+            "absent",
+        ),
+        (
+            "--parts atomizer --text absent --idle-seconds 0",
+            1,
+            "cannot read absent",
+        ),
+        (
+            "--parts decoder --layers 0 --idle-seconds 0",
+            1,
+            "num_hidden_layers",
+        ),
+        (
+            "--parts decoder --new-tokens 4096 --idle-seconds 0",
+            1,
+            "4096 positions",
+        ),
+        ("--idle-seconds=-1", 1, "--idle-seconds -1"),
         ("--require-idle --idle-seconds 0", 1, "nobody looked"),
+        (
+            "--parts verifier --save x",
+            1,
+            "no effect without the part Decoder",
+        ),
+        (
+            "--preset huge --parts compressor --idle-seconds 0",
+            1,
+            "unknown preset `huge`",
+        ),
         ("--device tpu", 1, "unknown device `tpu`"),
     ] {
         let output = bench(arguments);

@@ -50,7 +50,10 @@ mod forward {
     #[divan::bench(args = ROWS)]
     fn silu_gate_1536(bencher: Bencher<'_, '_>, rows: usize) {
         let device = Device::flex();
-        let (gate, up) = (random([rows, D_INNER], &device), random([rows, D_INNER], &device));
+        let (gate, up) = (
+            random([rows, D_INNER], &device),
+            random([rows, D_INNER], &device),
+        );
         bencher.bench_local(|| silu_gate(black_box(gate.clone()), up.clone()));
     }
 
@@ -60,9 +63,7 @@ mod forward {
         let x = random([rows, 1, N_HEADS, HEAD_DIM], &device);
         let cos = random([rows, 1, 1, HEAD_DIM], &device);
         let sin = random([rows, 1, 1, HEAD_DIM], &device);
-        bencher.bench_local(|| {
-            rotate_heads(black_box(x.clone()), cos.clone(), sin.clone(), 0.125)
-        });
+        bencher.bench_local(|| rotate_heads(black_box(x.clone()), cos.clone(), sin.clone(), 0.125));
     }
 
     /// One query per row over all keys.
@@ -148,5 +149,7 @@ fn heads(rows: usize, n_queries: usize, device: &Device) -> [Tensor<4>; 3] {
 }
 
 fn targets() -> Vec<i32> {
-    (0..TRAIN_ROWS * SEQ).map(|token| (token * 7 % VOCAB) as i32).collect()
+    (0..TRAIN_ROWS * SEQ)
+        .map(|token| (token * 7 % VOCAB) as i32)
+        .collect()
 }

@@ -49,7 +49,9 @@ fn prefill(bencher: Bencher<'_, '_>, n_tokens: usize) {
     let (model, ids, rows) = (decoder(&device), token_ids(1, n_tokens, &device), even(1));
     bencher.counter(ItemsCount::new(n_tokens)).bench_local(|| {
         let mut cache = model.new_cache(1, &device);
-        model.extend(black_box(ids.clone()), &rows, &mut cache).into_data()
+        model
+            .extend(black_box(ids.clone()), &rows, &mut cache)
+            .into_data()
     });
 }
 
@@ -58,7 +60,9 @@ fn decode_step(bencher: Bencher<'_, '_>, n_rows: usize) {
     let device = Device::flex();
     let (model, rows) = (decoder(&device), even(n_rows));
     let mut filled = model.new_cache(n_rows, &device);
-    model.extend(token_ids(n_rows, N_SEEN, &device), &rows, &mut filled).into_data();
+    model
+        .extend(token_ids(n_rows, N_SEEN, &device), &rows, &mut filled)
+        .into_data();
     let ids = token_ids(n_rows, 1, &device);
     // The copy that a step writes to is made before the clock runs.
     bencher

@@ -28,18 +28,17 @@ struct Step {
 
 /// Repeats the first step of a run, from the same weights: the same work every time.
 pub(super) fn measure(
+    config: &AblationConfig,
     policy: Option<&Path>,
-    repeats: NonZeroUsize,
-    device: &Device,
+    (repeats, device): (NonZeroUsize, &Device),
     report: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {
-    let config = AblationConfig::preset("default", &[])?;
     let policy = Policy::new(match policy {
         Some(folder) => PolicyCheckpoint::load(folder, device)?,
         None => shipped(device)?,
     })?;
     let problems = problems(&config.chrpo.policy, &policy)?;
-    let arm = full_chrpo(&config)?;
+    let arm = full_chrpo(config)?;
     let algorithm = PolicyAlgorithm {
         reward: arm.reward.as_ref(),
         estimator: arm.estimator.as_ref(),

@@ -15,7 +15,7 @@ use extracot_models::{
 
 use super::measurement::{Measurement, repeat};
 use super::worked_problems;
-use crate::config::AblationConfig;
+use crate::config::CompressorStageConfig;
 use crate::pipeline::shipped_tokenizer;
 use crate::report::render_lengths_plot;
 
@@ -46,14 +46,14 @@ pub(super) fn measure_atomizer(text: Option<&Path>, repeats: NonZeroUsize) -> Re
 
 /// Segments, scores, selects and renders one think text of every length, with a Longformer.
 pub(super) fn measure(
+    config: &CompressorStageConfig,
     repeats: NonZeroUsize,
-    device: &Device,
-    plot: Option<&Path>,
+    (device, plot): (&Device, Option<&Path>),
     report: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {
     let thoughts = thoughts()?;
     let tokenizer = shipped_tokenizer()?;
-    let classifier = classifier(&tokenizer, device)?;
+    let classifier = classifier(config, &tokenizer, device);
     let scorer = ClassifierScorer {
         classifier: &classifier,
         device,
@@ -102,8 +102,11 @@ fn first_tokens(text: &str, n_tokens: usize, tokenizer: &dyn Tokenizer) -> Strin
     text[..spans[n_tokens - 1].1.end].to_owned()
 }
 
-fn classifier(tokenizer: &HfTokenizer, device: &Device) -> Result<Longformer> {
-    let config = AblationConfig::preset("default", &[])?.compressor;
+fn classifier(
+    config: &CompressorStageConfig,
+    tokenizer: &HfTokenizer,
+    device: &Device,
+) -> Longformer {
     let size = LongformerSize {
         hidden_size: config.hidden_size,
         intermediate_size: config.intermediate_size,
@@ -113,10 +116,5 @@ fn classifier(tokenizer: &HfTokenizer, device: &Device) -> Result<Longformer> {
         max_positions: POSITIONS,
     };
     let config = LongformerConfig::longformer(size, tokenizer.vocab_size());
-    Ok(randomize(
-        Longformer::new(&config, device),
-        1.0,
-        0.05,
-        Seed(1),
-    ))
+    randomize(Longformer::new(&config, device), 1.0, 0.05, Seed(1))
 }

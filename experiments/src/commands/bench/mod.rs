@@ -18,6 +18,7 @@ use clap::Args;
 use extracot_core::Seed;
 use serde::Serialize;
 
+use crate::config::AblationConfig;
 use crate::word_problems::{Split, WordProblem, problem_set};
 use host::Host;
 use machine::CpuTimes;
@@ -27,8 +28,7 @@ use measurement::{Measurement, print};
 ///
 /// The first line tells the machine and whether anything else ran on it, the last the peak of resident
 /// memory and what others took of the processors meanwhile. Texts, problems and answers are the embedded
-/// task's, sizes those of the default preset; weights are random, but those of a folder that is named
-/// and of the shipped base in chrpo-step.
+/// task's; weights are random, but those of a folder that is named and of the shipped base in chrpo-step.
 #[derive(Debug, Args)]
 pub struct Bench {
     /// What is measured
@@ -57,6 +57,9 @@ pub struct Bench {
     /// End with an error if others take more than 5 % of the processor time
     #[arg(long)]
     require_idle: bool,
+    /// Preset of `chrpo_ablation` whose sizes the compressor and chrpo-step have
+    #[arg(long, default_value = "default")]
+    preset: String,
     /// Fine-tuned model folder for chrpo-step, instead of the shipped base
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
@@ -99,6 +102,7 @@ struct End {
 pub fn run(arguments: &Bench) -> Result<()> {
     crate::device::set_threads(arguments.threads)?;
     let device = crate::device::device(&arguments.device)?;
+    arguments.check()?;
     if let Some(path) = &arguments.decoder.parity {
         return decoder::write_parity(&arguments.decoder, path, &device);
     }
@@ -119,6 +123,24 @@ pub fn run(arguments: &Bench) -> Result<()> {
 }
 
 impl Bench {
+    /// Refuses arguments of parts that are not asked for.
+    fn check(&self) -> Result<()> {
+        let decoder = &self.decoder;
+        let folders = [&decoder.model, &decoder.save, &decoder.parity];
+        let of_decoder = folders.iter().any(|folder| folder.is_some());
+        for (what, is_given, part) in [
+            ("--text", self.text.is_some(), Part::Atomizer),
+            ("--plot", self.plot.is_some(), Part::Compressor),
+            ("--policy", self.policy.is_some(), Part::ChrpoStep),
+            ("--model, --save, --parity", of_decoder, Part::Decoder),
+        ] {
+            if is_given && !self.parts.contains(&part) {
+                bail!("{what}: no effect without the part {part:?} of --parts");
+            }
+        }
+        Ok(())
+    }
+
     /// What others take of the processors.
     #[allow(clippy::print_stderr, reason = "a warning for whoever measures")]
     fn look_at_others(&self) -> Result<Option<f64>> {
@@ -155,12 +177,19 @@ impl Bench {
         report: &mut dyn FnMut(Measurement) -> Result<()>,
     ) -> Result<()> {
         let repeats = self.repeats;
+        let config = || AblationConfig::preset(&self.preset, &[]);
         match part {
             Part::Atomizer => report(compressor::measure_atomizer(self.text.as_deref(), repeats)?),
-            Part::Compressor => compressor::measure(repeats, device, self.plot.as_deref(), report),
+            Part::Compressor => {
+                let plot = self.plot.as_deref();
+                compressor::measure(&config()?.compressor, repeats, (device, plot), report)
+            }
             Part::Verifier => verifier::measure(repeats, report),
             Part::Decoder => decoder::measure(&self.decoder, repeats, device, report),
-            Part::ChrpoStep => chrpo_step::measure(self.policy.as_deref(), repeats, device, report),
+            Part::ChrpoStep => {
+                let policy = self.policy.as_deref();
+                chrpo_step::measure(&config()?, policy, (repeats, device), report)
+            }
         }
     }
 }

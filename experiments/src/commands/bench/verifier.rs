@@ -9,8 +9,8 @@ use super::measurement::{Measurement, repeat};
 use super::worked_problems;
 
 /// Times that the answers are judged in one measurement, so that it takes longer than the clock's steps.
-const TASK_TIMES: usize = 20;
-const LATEX_TIMES: usize = 100;
+const TASK_TIMES: usize = 100;
+const LATEX_TIMES: usize = 400;
 
 /// Gold answer, answer in a box, and whether they are equal: numbers, fractions, roots, sets, intervals,
 /// polynomials, matrices, units, text.

@@ -48,10 +48,10 @@ pub(super) struct DecoderWork {
     vocab: usize,
     /// Model folder in Hugging Face layout, instead of random weights; it needs no tokenizer
     #[arg(long, value_name = "DIR", conflicts_with = "save")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// Write the random weights as a model folder, so that other programs measure the same
     #[arg(long, value_name = "DIR")]
-    save: Option<PathBuf>,
+    pub(super) save: Option<PathBuf>,
     /// Write token ids and what the decoder gives for them as JSON, so that other programs can compare; measure
     /// nothing
     #[arg(long, value_name = "FILE")]
