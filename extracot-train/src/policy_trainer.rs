@@ -5,6 +5,7 @@ mod metrics;
 mod ratios;
 mod rollout_row;
 mod rounds;
+mod times;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ use metrics::step_metrics;
 use ratios::UpdateRatios;
 pub use rollout_row::{LeftOut, RolloutRow, SampledTokens};
 use rounds::{PromptStream, sample_step};
+pub use times::StepTimes;
+use times::timed;
 pub use validation::Validation;
 
 const MODEL: &str = "model.bpk";
@@ -81,6 +84,8 @@ pub struct PolicyStepReport {
     pub metrics: BTreeMap<String, f64>,
     /// Every rollout.
     pub rollouts: Vec<RolloutRow>,
+    /// Where the time went, validation and states apart.
+    pub times: StepTimes,
 }
 
 /// Reinforcement learning under `<COMP_POLICY>` from its first step, or from the last state in its folder,
@@ -217,14 +222,21 @@ impl PolicyRun<'_> {
             let step = state.n_steps;
             let behavior = model.valid();
             let sampled = sample_step(&behavior, &mut stream, self, (step, &inner_device))?;
-            let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
-            if let Some(reference) = &reference {
-                set_reference(&mut shards, reference, config, &inner_device);
-            }
+            let mut times = sampled.times;
+            let shards = timed(&mut times.logprobs, || {
+                let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
+                if let Some(reference) = &reference {
+                    set_reference(&mut shards, reference, config, &inner_device);
+                }
+                shards
+            });
             let mut updates = Vec::new();
             if !shards.is_empty() {
                 for _ in 0..config.updates_per_step {
-                    let (next, update) = self.update(model, &mut updater, &shards)?;
+                    let updated = timed(&mut times.update, || {
+                        self.update(model, &mut updater, &shards)
+                    });
+                    let (next, update) = updated?;
                     model = next;
                     updates.push(update);
                 }
@@ -245,6 +257,7 @@ impl PolicyRun<'_> {
                 step,
                 metrics,
                 rollouts: sampled.rollouts,
+                times,
             })?;
             if let Some(control) = &self.control {
                 control.after_step(state.n_steps, |checkpoints| {

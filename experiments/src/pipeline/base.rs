@@ -56,6 +56,19 @@ pub fn shipped_tokenizer() -> Result<HfTokenizer> {
     Ok(HfTokenizer::from_json(json)?)
 }
 
+/// Writes the shipped base as a model folder.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub(crate) fn write_shipped_base(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, bytes) in SHIPPED {
+        write_atomic(&folder.join(name), |out| out.write_all(bytes))?;
+    }
+    Ok(())
+}
+
 /// Problems whose text trains the tokenizer of the shipped base.
 const N_TOKENIZER_PROBLEMS: usize = 1200;
 /// Equations of a drill.
@@ -141,10 +154,7 @@ fn base_stage(pipeline: &Pipeline) -> Result<StageFolder> {
         (BaseSource::Shipped, false) => {
             let contents = SHIPPED.map(|(_, bytes)| sha256(bytes));
             pipeline.run.stage("base", &("shipped", contents), |stage| {
-                std::fs::create_dir_all(&stage.model)?;
-                for (name, bytes) in SHIPPED {
-                    write_atomic(&stage.model.join(name), |out| out.write_all(bytes))?;
-                }
+                write_shipped_base(&stage.model)?;
                 let counts = BTreeMap::from([("shipped model".to_owned(), 1_u64)]);
                 stage.write("counts.jsonl", &[counts])
             })

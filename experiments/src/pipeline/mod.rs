@@ -30,6 +30,7 @@ pub use arms::{
     Arm, LoggedRollout, TrainedArm, accuracy_only, arm_names, full_chrpo, named_arm, train_arm,
     without_control, without_mode_and_control,
 };
+pub(crate) use base::write_shipped_base;
 pub use base::{BasePreset, TrainedBase, base_model, shipped_tokenizer, train_base};
 pub use baseline_arms::{dapo, dr_grpo, l1_exact, thinkless};
 pub(crate) use budgets::has_thought;

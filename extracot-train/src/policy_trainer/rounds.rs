@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 
 use super::{
     LeftOut, PolicyProblem, PolicyRun, PolicyTask, RolloutRow, RolloutSource, SampledTokens,
+    StepTimes, timed,
 };
 use crate::TrainError;
 use crate::batch::PolicyRow;
@@ -61,6 +62,8 @@ pub(super) struct StepRollouts {
     pub(super) n_left_constant: usize,
     /// Groups left out as the step was full.
     pub(super) n_left_surplus: usize,
+    /// Of sampling and judging.
+    pub(super) times: StepTimes,
 }
 
 /// Samples until the step has `prompts_per_step` groups that teach something or the rounds are used up.
@@ -83,7 +86,7 @@ pub(super) fn sample_step<M: CausalLm + Sync>(
         n_workers: config.n_shards,
         progress: &|_, _| {},
     };
-    let mut sampled = StepRollouts::default();
+    let (mut sampled, mut times) = (StepRollouts::default(), StepTimes::default());
     while sampled.n_rounds <= config.extra_rounds && sampled.n_used < config.prompts_per_step {
         sampled.n_rounds += 1;
         let (problems, seed) = stream.next();
@@ -91,14 +94,20 @@ pub(super) fn sample_step<M: CausalLm + Sync>(
             .iter()
             .map(|p| context.prompt(&p.problem, Some(ControlToken::Policy)))
             .collect::<Result<_, _>>()?;
-        let groups = match run.source {
-            RolloutSource::Sampled { .. } => engine.rollout(&prompts, &params, seed)?,
-            RolloutSource::Replayed(replay) => replay.rollout(&prompts, &params, seed)?,
-        };
-        for (problem, group) in problems.iter().zip(&groups) {
-            sampled.add(problem, group, run, (step, seed));
-        }
+        let groups = timed(&mut times.rollout, || match run.source {
+            RolloutSource::Sampled { .. } => {
+                let groups = engine.rollout(&prompts, &params, seed);
+                groups.map_err(TrainError::from)
+            }
+            RolloutSource::Replayed(replay) => Ok(replay.rollout(&prompts, &params, seed)?),
+        })?;
+        timed(&mut times.verdict, || {
+            for (problem, group) in problems.iter().zip(&groups) {
+                sampled.add(problem, group, run, (step, seed));
+            }
+        });
     }
+    sampled.times = times;
     Ok(sampled)
 }
 
