@@ -69,6 +69,10 @@ def arguments():
     unknown += [kind for kind in args.kinds if kind not in ("train", "prefill", "decode", "memory")]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; sizes are {', '.join(SIZES)}")
+    if args.threads > os.cpu_count():
+        parser.error(f"--threads {args.threads}: there are {os.cpu_count()} processors")
+    if (args.out / "raw.jsonl").exists():
+        parser.error(f"{args.out} holds an earlier comparison: choose another --out")
     if not (args.python or args.candle):
         parser.error("nothing to compare with: --python or --candle")
     for path in (args.extracot, args.candle):
