@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ SIZES = {
 }
 # Peak memory: fresh processes that do nothing else.
 MEMORY = {"inference": ("prefill,decode", "8"), "training": ("train", "8")}
+KINDS = ["train", "prefill", "decode", "memory"]
 NAMES = {"torch": "PyTorch", "candle": "candle"}
 
 
@@ -67,19 +69,20 @@ def arguments():
     if args.repeats is not None and args.repeats < 1:
         parser.error("--repeats has to be at least 1")
     args.sizes, args.kinds = args.sizes.split(","), args.kinds.split(",")
-    unknown = [size for size in args.sizes if size not in SIZES]
-    unknown += [kind for kind in args.kinds if kind not in ("train", "prefill", "decode", "memory")]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; sizes are {', '.join(SIZES)}")
+    for what, asked, known in [("--sizes", args.sizes, SIZES), ("--kinds", args.kinds, KINDS)]:
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            parser.error(f"{what} {', '.join(unknown)}: known are {', '.join(known)}")
     if args.threads > os.cpu_count():
         parser.error(f"--threads {args.threads}: there are {os.cpu_count()} processors")
-    if (args.out / "raw.jsonl").exists():
+    raw = args.out / "raw.jsonl"
+    if raw.exists() and raw.stat().st_size:
         parser.error(f"{args.out} holds an earlier comparison: choose another --out")
     if not (args.python or args.candle):
         parser.error("nothing to compare with: --python or --candle")
-    for path in (args.extracot, args.candle):
-        if path and not path.is_file():
-            parser.error(f"{path} is not there")
+    for program in (args.extracot, args.candle, args.python):
+        if program and not shutil.which(program):
+            parser.error(f"{program} is no program")
     return args
 
 
