@@ -25,7 +25,7 @@ mod simd;
 mod visible;
 mod workers;
 
-pub use ops::{attention, linear, rms_norm, rotate_heads, row_major, silu_gate, target_logprobs};
+pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
 pub use sampling_weights::sampling_weights;
 pub use visible::{MASKED, VisibleKeys};
 pub use workers::{map_rows, on_workers};

@@ -83,17 +83,6 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>) -> Tensor<D> {
     plain::linear(x, weight)
 }
 
-/// A matrix of weights that is a transposed view as a copy in rows, where [`linear`] reads rows faster;
-/// elsewhere, or if it has rows already, the matrix itself.
-///
-/// # Shapes
-///
-/// - `weight` and output: `[d_input, d_output]`
-pub fn row_major(weight: Tensor<2>) -> Tensor<2> {
-    fused!(row_major(weight;));
-    weight
-}
-
 /// Attention of grouped heads: `n_heads / n_kv_heads` neighboring query heads share a key head. A query
 /// mixes the values of the keys it may look at by `softmax(q k)`; the scale is that of `q`.
 ///

@@ -57,12 +57,6 @@ pub trait CausalLm: Module {
     /// - `hidden`: `[rows, d_model]`; output: `[rows, vocab]`
     fn head(&self, hidden: Tensor<2>) -> Tensor<2>;
 
-    /// The model as decoding reads it fastest, which may copy weights; it computes the same numbers.
-    #[must_use]
-    fn for_decoding(&self) -> Self {
-        self.clone()
-    }
-
     /// An empty cache for `batch` rows.
     fn new_cache(&self, batch: usize, device: &Device) -> KvCache;
 

@@ -127,7 +127,6 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         order.sort_by_key(|idx| prompts[*idx].token_ids.len());
         let queue = Mutex::new(order.chunks(per_batch));
         let finished = Mutex::new(Vec::with_capacity(prompts.len()));
-        let model = self.model.for_decoding();
         let results = on_workers(self.n_workers.max(1), || {
             loop {
                 // Not `while let`: that would hold the lock while decoding.
@@ -135,7 +134,7 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
                     return Ok::<(), ModelError>(());
                 };
                 let members: Vec<&Prompt> = batch.iter().map(|i| &prompts[*i]).collect();
-                let groups = self.decode(&model, &members, params, seed)?;
+                let groups = self.decode(&members, params, seed)?;
                 let n_tokens = groups
                     .iter()
                     .flat_map(|group| &group.rollouts)
@@ -175,7 +174,6 @@ impl<M: CausalLm> LocalEngine<'_, M> {
     /// Decodes one batch: one prefill per prompt, shared by its group.
     fn decode(
         &self,
-        model: &M,
         prompts: &[&Prompt],
         params: &SamplingParams,
         seed: Seed,
@@ -190,11 +188,11 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             padded.extend(std::iter::repeat_n(PAD, *n_pad));
             padded.extend(prompt.token_ids.iter().map(|id| *id as i32));
         }
-        let mut cache = model.new_cache(prompts.len(), self.device);
+        let mut cache = self.model.new_cache(prompts.len(), self.device);
         let ragged = RaggedBatch {
             n_pads: n_pads.clone(),
         };
-        let logits = model.extend(
+        let logits = self.model.extend(
             self.ints2(padded, [prompts.len(), longest]),
             &ragged,
             &mut cache,
@@ -241,7 +239,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
             let ragged = RaggedBatch {
                 n_pads: rows.iter().map(|row| row.n_pad).collect(),
             };
-            logits = model.extend(token_ids, &ragged, &mut cache);
+            logits = self.model.extend(token_ids, &ragged, &mut cache);
         }
         done.extend(rows);
         done.sort_by_key(|row| (row.prompt_idx, row.sample_idx));

@@ -138,14 +138,14 @@ mod tests {
             let counts = [0, 1, 2, 3].map(|id| tokens.iter().filter(|t| t.id == id).count());
             (counts, (1000.0 * logprob.exp()).round())
         };
-        assert_eq!(tokenn(None, 1.0), ([100, 400, 200, 300], 400.0));
-        assert_eq!(tokenn(Some(2), 1.0), ([0, 571, 0, 429], 571.0));
+        assert_eq!(drawn(None, 1.0), ([100, 400, 200, 300], 400.0));
+        assert_eq!(drawn(Some(2), 1.0), ([0, 571, 0, 429], 571.0));
         // 0.4 alone is short of 0.5, 0.7 is not.
-        assert_eq!(tokenn(None, 0.5), ([0, 571, 0, 429], 571.0));
+        assert_eq!(drawn(None, 0.5), ([0, 571, 0, 429], 571.0));
         // 4/9, 3/9 and 2/9, drawn in this order.
-        assert_eq!(tokenn(None, 0.75), ([0, 444, 222, 334], 444.0));
+        assert_eq!(drawn(None, 0.75), ([0, 444, 222, 334], 444.0));
         // Of the two that are left the first has 4/7.
-        assert_eq!(tokenn(Some(2), 0.5), ([0, 1000, 0, 0], 1000.0));
-        assert_eq!(tokenn(Some(0), 0.0), ([0, 1000, 0, 0], 1000.0));
+        assert_eq!(drawn(Some(2), 0.5), ([0, 1000, 0, 0], 1000.0));
+        assert_eq!(drawn(Some(0), 0.0), ([0, 1000, 0, 0], 1000.0));
     }
 }

@@ -6,7 +6,9 @@
     reason = "gemm takes pointers; the bounds of every matrix are checked where it is made"
 )]
 
+mod dots;
 mod few_rows;
+mod threads;
 
 use burn::backend::flex::FlexTensor;
 use gemm::Parallelism;
@@ -82,6 +84,11 @@ impl<'a> Matrix<'a> {
         self.strides[1] == 1
     }
 
+    /// Whether the values of a column are next to each other.
+    pub(super) fn has_slices_as_columns(&self) -> bool {
+        self.strides[0] == 1
+    }
+
     /// Whether columns are closer to each other than rows.
     pub(super) fn is_row_major(&self) -> bool {
         self.strides[0] >= self.strides[1]
@@ -140,9 +147,12 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices; `out` has room for
     // the `m * n` elements written row after row, and all of them are written before they are read.
     unsafe {
-        match few_rows::applies(&a, &b) {
-            true => few_rows::product(to, n, (a, b)),
-            false => call(to, [n, 1], false, (a, b), parallelism(m, n, k)),
+        if few_rows::applies(&a, &b) {
+            few_rows::product(to, n, (a, b));
+        } else if dots::applies(&a, &b) {
+            dots::product(to, n, (a, b));
+        } else {
+            call(to, [n, 1], false, (a, b), parallelism(m, n, k));
         }
         out.set_len(m * n);
     }
@@ -228,5 +238,18 @@ unsafe fn call(
             false,
             parallelism,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The same numbers for the same seed, from -0.5 to 0.5.
+    pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..n).map(|_| next()).collect()
     }
 }

@@ -44,7 +44,6 @@ pub(crate) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
     fn target_logprobs(logits: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self>;
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn row_major(weight: FloatTensor<Self>) -> FloatTensor<Self>;
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -72,10 +71,6 @@ impl Kernels for Flex {
 
     fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
         linear::forward(&x, &weight)
-    }
-
-    fn row_major(weight: FlexTensor) -> FlexTensor {
-        weight.to_contiguous()
     }
 
     fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, ranges: Arc<Ranges>) -> FlexTensor {
@@ -107,11 +102,6 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
 
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::tracked::<C>(x, weight)
-    }
-
-    fn row_major(weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        // Nothing to gain: a step of training changes the weights.
-        weight
     }
 
     fn attention(

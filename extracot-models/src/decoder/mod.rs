@@ -6,11 +6,11 @@ mod attention;
 mod config;
 mod rope;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::{DType, Device, Int, Tensor};
 use extracot_core::Seed;
-use extracot_kernels::{VisibleKeys, linear, rms_norm, row_major, silu_gate};
+use extracot_kernels::{VisibleKeys, linear, rms_norm, silu_gate};
 
 pub use attention::Attention;
 pub use config::{DecoderConfig, DecoderFamily, DecoderSize};
@@ -227,19 +227,6 @@ impl CausalLm for Decoder {
             None => linear(hidden, self.model.embed_tokens.weight.val().transpose()),
         };
         logits.cast(DType::F32)
-    }
-
-    /// A tied head reads a copy of the embeddings, transposed, where that is faster.
-    fn for_decoding(&self) -> Self {
-        let mut decoder = self.clone();
-        if decoder.lm_head.is_none() {
-            let weight = row_major(self.model.embed_tokens.weight.val().transpose());
-            decoder.lm_head = Some(Linear {
-                weight: Param::from_tensor(weight),
-                bias: None,
-            });
-        }
-        decoder
     }
 
     fn new_cache(&self, batch: usize, device: &Device) -> KvCache {

@@ -7,39 +7,22 @@
 use std::ops::Range;
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
-use rayon::prelude::*;
 
 use super::Matrix;
-use super::is_in_pool;
+use super::threads::share_columns;
 
 /// Rows up to which this is faster than a general product.
-pub(super) const MOST: usize = 16;
+pub(super) const MOST: usize = 64;
 /// Rows of a tile.
 const TILE: usize = 6;
-/// Rows of the second matrix that are read side by side, each from its start to its end.
-const DEPTH: usize = 8;
-/// Weights from which on a product uses all threads, on a thread of the pool: fewer stay in a cache, and
-/// reading them takes less time than waking a thread.
-const PARALLEL: usize = 1 << 17;
-/// Columns that one thread takes are a multiple of this.
-const COLUMNS: usize = 64;
-
+/// Rows of the second matrix that are read side by side, each from its start to its end: few where reading
+/// them takes the time, more where the rows of the result are read and written as often.
+const DEPTHS: [usize; 2] = [8, 64];
+/// Rows of the result up to which the first depth is better.
+const SHALLOW: usize = 16;
 /// Whether [`product`] computes `a b`.
 pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
     a.dims[0] <= MOST && b.has_slices_as_rows()
-}
-
-/// Memory of a result that threads write to, each its own columns.
-#[derive(Clone, Copy)]
-struct Out(*mut f32);
-
-// SAFETY: it is only written to, by `product`, in columns that no two threads share.
-unsafe impl Sync for Out {}
-
-impl Out {
-    fn pointer(&self) -> *mut f32 {
-        self.0
-    }
 }
 
 /// Writes `a b` into rows of `out` that are `row_stride` apart.
@@ -48,22 +31,11 @@ impl Out {
 ///
 /// All elements of the result lie in the memory that `out` points to, and nothing else uses it.
 pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
-    let [k, n] = b.dims;
-    let n_threads = match k.saturating_mul(n) >= PARALLEL && is_in_pool() {
-        true => rayon::current_num_threads(),
-        false => 1,
+    let part = |out: *mut f32, part: Range<usize>| {
+        // SAFETY: the caller's promise.
+        unsafe { columns::<true>(out, row_stride, (a, b), part) };
     };
-    let per_thread = n.div_ceil(n_threads).next_multiple_of(COLUMNS);
-    let out = Out(out);
-    let part = |idx: usize| {
-        let part = idx * per_thread..((idx + 1) * per_thread).min(n);
-        // SAFETY: the caller's promise; no two threads have a column in common.
-        unsafe { columns::<true>(out.pointer(), row_stride, (a, b), part) };
-    };
-    match n_threads {
-        1 => part(0),
-        _ => (0..n.div_ceil(per_thread)).into_par_iter().for_each(part),
-    }
+    share_columns(b.dims, out, part);
 }
 
 /// Some columns of [`product`], on this thread.
@@ -116,8 +88,9 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
         let k = self.a.dims[1];
         // As many accumulators as there are registers for.
         let vectors = if S::lanes32() >= 16 { 4 } else { 2 };
-        for start in (0..k).step_by(DEPTH) {
-            let depth = start..(start + DEPTH).min(k);
+        let most = DEPTHS[usize::from(self.a.dims[0] > SHALLOW)];
+        for start in (0..k).step_by(most) {
+            let depth = start..(start + most).min(k);
             let mut column = self.columns.start;
             while column < self.columns.end {
                 let left = self.columns.end - column;
@@ -251,16 +224,8 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::numbers;
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        };
-        (0..n).map(|_| next()).collect()
-    }
 
     fn found(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
         assert!(applies(&a, &b));

@@ -1,0 +1,188 @@
+//! Products of few rows with a large matrix whose columns lie in one piece, as a head that shares its weights
+//! with the embeddings. A general product copies all of them into another order first.
+
+use std::ops::Range;
+
+use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned};
+
+use super::Matrix;
+use super::threads::share_columns;
+
+/// Rows up to which this is faster than a general product.
+const MOST: usize = 64;
+/// Weights below which it gains nothing.
+const LARGE: usize = 1 << 17;
+/// Columns of a tile.
+const COLUMNS: usize = 4;
+/// Columns of a tile of one row, so that enough sums are under way.
+const COLUMNS_OF_ONE: usize = 8;
+
+/// Whether [`product`] computes `a b`.
+pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
+    let [k, n] = b.dims;
+    a.dims[0] <= MOST
+        && a.has_slices_as_rows()
+        && b.has_slices_as_columns()
+        && k.saturating_mul(n) >= LARGE
+}
+
+/// Writes `a b` into rows of `out` that are `row_stride` apart. Every element is summed in the lanes of the
+/// widest registers.
+///
+/// # Safety
+///
+/// All elements of the result lie in the memory that `out` points to, and nothing else uses it.
+pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
+    let part = |out: *mut f32, columns: Range<usize>| {
+        AutoArch::new().dispatch(Columns {
+            a,
+            b,
+            out,
+            row_stride,
+            columns,
+        });
+    };
+    share_columns(b.dims, out, part);
+}
+
+/// Some columns of a product. Whoever makes one promises what [`product`] asks for.
+struct Columns<'a> {
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    out: *mut f32,
+    row_stride: usize,
+    columns: Range<usize>,
+}
+
+impl WithSimd for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        let most = match self.a.dims[0] {
+            1 => COLUMNS_OF_ONE,
+            _ => COLUMNS,
+        };
+        let mut column = self.columns.start;
+        while column < self.columns.end {
+            let left = self.columns.end - column;
+            // SAFETY: the columns that are taken are among those left.
+            unsafe {
+                if left >= most && most == COLUMNS_OF_ONE {
+                    self.rows::<S, COLUMNS_OF_ONE>(column);
+                    column += COLUMNS_OF_ONE;
+                } else if left >= COLUMNS {
+                    self.rows::<S, COLUMNS>(column);
+                    column += COLUMNS;
+                } else {
+                    self.rows::<S, 1>(column);
+                    column += 1;
+                }
+            }
+        }
+    }
+}
+
+impl Columns<'_> {
+    /// All rows of `C` columns, which stay in the nearest cache.
+    ///
+    /// # Safety
+    ///
+    /// The columns are among those of the result.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const C: usize>(&self, column: usize) {
+        let m = self.a.dims[0];
+        // As many sums as there are registers for.
+        let most = if S::lanes32() >= 16 && C <= COLUMNS {
+            4
+        } else {
+            2
+        };
+        let mut row = 0;
+        while row < m {
+            // SAFETY: the rows that are taken are among those left.
+            unsafe {
+                match (m - row).min(most) {
+                    1 => self.tile::<S, 1, C>(row, column),
+                    2 => self.tile::<S, 2, C>(row, column),
+                    3 => self.tile::<S, 3, C>(row, column),
+                    _ => self.tile::<S, 4, C>(row, column),
+                }
+            }
+            row += (m - row).min(most);
+        }
+    }
+
+    /// `R` rows of `C` columns.
+    ///
+    /// # Safety
+    ///
+    /// Rows and columns are among those of the result.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize, const C: usize>(&self, row: usize, column: usize) {
+        let lanes = S::lanes32();
+        let (a, b) = (self.a, self.b);
+        let k = a.dims[1];
+        let whole = k - k % lanes;
+        let mut sums = [[0.0_f32.splat::<S>(); C]; R];
+        // SAFETY: the caller's promise for `out`. `Matrix::new` checked that all elements of `a` and `b` lie
+        // in their slices; those of a row of `a` and of a column of `b` are next to each other (`applies`).
+        unsafe {
+            let a_rows = a.values.as_ptr().add(row * a.strides[0]);
+            let b_columns = b.values.as_ptr().add(column * b.strides[1]);
+            for inner in (0..whole).step_by(lanes) {
+                let mut weights = [0.0_f32.splat::<S>(); C];
+                for (c, weights) in weights.iter_mut().enumerate() {
+                    *weights = vload_unaligned(b_columns.add(c * b.strides[1] + inner));
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let factors: Vector<S, f32> =
+                        vload_unaligned(a_rows.add(r * a.strides[0] + inner));
+                    for (sum, weights) in sums.iter_mut().zip(&weights) {
+                        *sum = factors.mul_add(*weights, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                for (c, sum) in sums.iter().enumerate() {
+                    let mut sum = sum.reduce_add();
+                    for inner in whole..k {
+                        let factor = *a_rows.add(r * a.strides[0] + inner);
+                        sum += factor * *b_columns.add(c * b.strides[1] + inner);
+                    }
+                    *self.out.add((row + r) * self.row_stride + column + c) = sum;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::numbers;
+    use super::*;
+
+    #[test]
+    fn every_shape_is_the_sum_of_products_and_a_row_does_not_depend_on_its_batch() {
+        for (k, n) in [(64, 2048), (67, 2051), (512, 259), (131_072, 1)] {
+            let (x, w) = (numbers(9 * k, 1), numbers(k * n, 2));
+            let b = Matrix::rows(&w, [n, k]).transposed();
+            let found = |m: usize| {
+                let a = Matrix::rows(&x[..m * k], [m, k]);
+                assert!(applies(&a, &b));
+                super::super::product(a, b)
+            };
+            let all = found(9);
+            for m in 1..9 {
+                assert_eq!(found(m), all[..m * n], "{m} of 9 rows, {k} x {n}");
+            }
+            for (place, found) in all.iter().enumerate() {
+                let (row, column) = (place / n, place % n);
+                let pairs = x[row * k..(row + 1) * k].iter().zip(&w[column * k..]);
+                let expected: f64 = pairs.map(|(x, w)| f64::from(x * w)).sum();
+                let near = 1e-6 * (k as f64).sqrt();
+                assert!((f64::from(*found) - expected).abs() < near, "{k} x {n}");
+            }
+        }
+    }
+}
