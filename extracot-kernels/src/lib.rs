@@ -21,7 +21,7 @@ mod flex;
 mod ops;
 pub mod plain;
 mod sampling_weights;
-mod simd;
+mod vectorized;
 mod visible;
 mod workers;
 

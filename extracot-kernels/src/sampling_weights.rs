@@ -1,6 +1,6 @@
 //! The weights by which a token is drawn.
 
-use crate::simd::vectorized;
+use crate::vectorized::vectorized;
 
 /// Lanes of a sum: f64 values of the widest registers.
 const LANES: usize = 8;

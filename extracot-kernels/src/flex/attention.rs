@@ -11,8 +11,9 @@ pub(super) use backward::tracked;
 
 use super::chunks::for_each3_of;
 use super::gemm::{Matrix, few_rows_into, forwards, matrix_at, matrix_with, product_into};
+use super::simd::{LANES, exp, map_sum, max};
 use super::tensor;
-use crate::simd::{LANES, exp, map_sum, max, vectorized};
+use crate::vectorized::vectorized;
 use crate::visible::{Block, Ranges};
 
 /// Queries `[batch, n_heads, n_queries, head_dim]`, keys and values `[batch, n_kv_heads, n_keys, head_dim]`,

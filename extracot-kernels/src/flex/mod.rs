@@ -8,6 +8,7 @@ mod linear;
 mod rms_norm;
 mod rotate_heads;
 mod silu_gate;
+mod simd;
 mod target_logprobs;
 #[cfg(test)]
 mod tests;

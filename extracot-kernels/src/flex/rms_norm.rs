@@ -10,8 +10,9 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::chunks::{for_each2, part, rows_per_chunk};
+use super::simd::{sum, sum3};
 use super::{tensor, to_overwrite, values, values_mut};
-use crate::simd::{sum, sum3, vectorized};
+use crate::vectorized::vectorized;
 
 #[inline(always)]
 fn inverse_rms(x: &[f32], epsilon: f32) -> f32 {

@@ -12,7 +12,7 @@ use burn::tensor::Shape;
 
 use super::chunks::{for_each, part};
 use super::{tensor, values};
-use crate::simd::vectorized;
+use crate::vectorized::vectorized;
 
 /// By how much every position of every row turns.
 #[derive(Debug, Clone)]

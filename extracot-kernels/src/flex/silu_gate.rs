@@ -10,8 +10,9 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 
 use super::chunks::{VALUES, for_each, for_each2, part};
+use super::simd::sigmoid;
 use super::{tensor, to_overwrite, values, values_mut};
-use crate::simd::{sigmoid, vectorized};
+use crate::vectorized::vectorized;
 
 /// In the memory of `gate` where nothing else holds it.
 pub(super) fn forward(gate: FlexTensor, up: &FlexTensor) -> FlexTensor {

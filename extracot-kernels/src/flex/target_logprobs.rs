@@ -11,8 +11,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::chunks::{for_each, for_each_of, part, rows_per_chunk};
+use super::simd::{exp, max, sum};
 use super::{tensor, to_overwrite, values, values_mut};
-use crate::simd::{exp, max, sum, vectorized};
+use crate::vectorized::vectorized;
 
 /// Log-probabilities of the targets, and `log sum exp` of every row.
 pub(super) fn forward(logits: &FlexTensor, targets: &[i32]) -> (FlexTensor, Vec<f32>) {

@@ -3,7 +3,7 @@
 
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
-use crate::simd;
+use super::simd;
 use crate::{VisibleKeys, ops, plain};
 
 /// Numbers in [-2, 2) that look random.

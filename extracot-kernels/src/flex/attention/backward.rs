@@ -15,8 +15,9 @@ use burn::tensor::Shape;
 use super::{Inputs, Plan, forward, forward_with_weights};
 use crate::flex::chunks::for_each3_of;
 use crate::flex::gemm::{Matrix, product_into};
+use crate::flex::simd::sum2;
 use crate::flex::{tensor, values};
-use crate::simd::{sum2, vectorized};
+use crate::vectorized::vectorized;
 use crate::visible::Ranges;
 
 /// Gradients by queries, keys and values; with `p` the weights of a query and `g` its gradient:

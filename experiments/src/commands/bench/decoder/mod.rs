@@ -73,6 +73,9 @@ pub(super) struct DecoderWork {
     /// Pieces of a training batch that are computed side by side
     #[arg(long, default_value = "1")]
     n_shards: NonZeroUsize,
+    /// The logits of so many tokens at a time in a training step, instead of all
+    #[arg(long, value_name = "TOKENS")]
+    logits_chunk: Option<NonZeroUsize>,
     /// Tokens of the prefill
     #[arg(long, default_value = "512")]
     prefill_tokens: NonZeroUsize,

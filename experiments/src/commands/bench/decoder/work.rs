@@ -25,6 +25,7 @@ pub(super) fn token_ids(vocab: usize, n_tokens: usize) -> Vec<u32> {
 pub(super) struct TrainBatch {
     shards: Vec<TokenBatch>,
     n_tokens: usize,
+    logits_chunk: Option<NonZeroUsize>,
 }
 
 /// The ids of the training batch, row after row: each has one more than is fed, as the last is only predicted.
@@ -47,6 +48,7 @@ impl TrainBatch {
         Self {
             shards: sequences.chunks(n_piece).map(TokenBatch::collate).collect(),
             n_tokens: rows.len() * work.train_tokens.get(),
+            logits_chunk: work.logits_chunk,
         }
     }
 
@@ -57,10 +59,10 @@ impl TrainBatch {
         model: Decoder,
         device: &Device,
     ) -> Result<(Decoder, StepStats)> {
-        let n_tokens = self.n_tokens;
+        let (n_tokens, chunk) = (self.n_tokens, self.logits_chunk);
         Ok(
             updater.step_with(model, &self.shards, device, |model, shard| {
-                completion_loss(model, shard, n_tokens, None, device)
+                completion_loss(model, shard, n_tokens, chunk, device)
             })?,
         )
     }

@@ -1,33 +1,8 @@
-//! Loops for the processor at hand, and what they are made of. Sums are taken in a fixed number of lanes,
-//! so that a result does not depend on the width of the registers.
-
-#[cfg(feature = "flex")]
-use macerator::{AutoArch, Simd, WithSimd};
+//! What vectorized loops are made of. Sums are taken in a fixed number of lanes, so that a result does not
+//! depend on the width of the registers.
 
 /// Lanes of a sum: f32 values of the widest registers.
-pub(crate) const LANES: usize = 16;
-
-#[cfg(feature = "flex")]
-struct Work<F>(F);
-
-#[cfg(feature = "flex")]
-impl<F: FnOnce() -> T, T> WithSimd for Work<F> {
-    type Output = T;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) -> T {
-        (self.0)()
-    }
-}
-
-/// Runs `work` compiled for the best instructions that this processor has. Only what is inlined into it
-/// counts: it has to be marked `#[inline(always)]`, and so do the functions it calls.
-pub(crate) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
-    #[cfg(feature = "flex")]
-    return AutoArch::new().dispatch(Work(work));
-    #[cfg(not(feature = "flex"))]
-    work()
-}
+pub(super) const LANES: usize = 16;
 
 /// `e^x` for `x <= 0` or barely above, within 2 units of the last place; 0 below -87.3, where results are
 /// no longer normal numbers. NaN stays NaN.
@@ -36,7 +11,7 @@ pub(crate) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
 ///
 /// Argument reduction by Cody and Waite, coefficients of Cephes' `expf`.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // Adding this rounds to whole numbers, which the low bits then hold.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
@@ -57,7 +32,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// `1 / (1 + e^-x)`
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     let e = exp(-x.abs());
     let numerator = if x >= 0.0 { 1.0 } else { e };
     numerator / (1.0 + e)
@@ -78,7 +53,7 @@ fn total(lanes: [f32; LANES]) -> f32 {
 
 /// Sum of `term` over two slices of one length.
 #[inline(always)]
-pub(crate) fn sum2(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum2(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
@@ -94,7 +69,7 @@ pub(crate) fn sum2(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 
 
 /// Sum of `term` over three slices of one length.
 #[inline(always)]
-pub(crate) fn sum3([a, b, c]: [&[f32]; 3], term: impl Fn(f32, f32, f32) -> f32) -> f32 {
+pub(super) fn sum3([a, b, c]: [&[f32]; 3], term: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let (c, c_rest) = c.as_chunks::<LANES>();
@@ -112,7 +87,7 @@ pub(crate) fn sum3([a, b, c]: [&[f32]; 3], term: impl Fn(f32, f32, f32) -> f32) 
 
 /// Replaces every value by `term` of it and gives the sum.
 #[inline(always)]
-pub(crate) fn map_sum(values: &mut [f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn map_sum(values: &mut [f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (chunks, rest) = values.as_chunks_mut::<LANES>();
     for chunk in chunks {
@@ -130,13 +105,13 @@ pub(crate) fn map_sum(values: &mut [f32], term: impl Fn(f32) -> f32) -> f32 {
 
 /// Sum of `term` over a slice.
 #[inline(always)]
-pub(crate) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     sum2(values, values, |value, _| term(value))
 }
 
 /// The largest value, NaN left out.
 #[inline(always)]
-pub(crate) fn max(values: &[f32]) -> f32 {
+pub(super) fn max(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
