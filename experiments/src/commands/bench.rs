@@ -54,7 +54,7 @@ pub struct Bench {
     /// Draw time by length into an SVG file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     #[command(flatten)]
