@@ -70,9 +70,9 @@ fn decoder_logits_are_those_of_the_cpu() {
     });
     assert_same("packed rows", |device| {
         let model = decoder(VOCAB, device);
-        let rows = [ids(seq, 1), ids(seq, 2)];
+        let rows = [ids(seq, 1), ids(seq, 2), ids(seq, 3)];
         let packed = PackedRows {
-            segments: vec![vec![30, 25, 10], vec![66]],
+            segments: vec![vec![30, 25, 10], vec![66], vec![1, 69]],
         };
         let hidden = || model.hidden_packed(ints(&rows, device), &packed);
         all(&hidden, &|hidden| model.head(hidden))
@@ -83,8 +83,8 @@ fn decoder_logits_are_those_of_the_cpu() {
             n_pads: vec![61, 0, 37],
         };
         let mut cache = model.new_cache(3, device);
-        // 70 tokens, then a few steps; the cache grows from 96 slots to 128.
-        let pieces = [70, 1, 1, 25, 1];
+        // The first piece leaves one slot of 96, so the cache grows on the way.
+        let pieces = [95, 1, 1, 1];
         let logits = pieces.iter().enumerate().flat_map(|(step, n_new)| {
             let pieces = [0, 1, 2].map(|row| ids(*n_new, 5 * step + row));
             values(model.extend(ints(&pieces, device), &ragged, &mut cache))
@@ -114,7 +114,7 @@ fn longformer_logits_are_those_of_the_cpu() {
 
 #[test]
 fn greedy_decoding_gives_the_tokens_of_the_cpu() {
-    let prompts: Vec<Prompt> = [1, 5, 9, 21]
+    let prompts: Vec<Prompt> = [1, 5, 21]
         .map(|n| Prompt {
             id: n.to_string(),
             token_ids: ids(n, n),
@@ -124,9 +124,9 @@ fn greedy_decoding_gives_the_tokens_of_the_cpu() {
         let engine = LocalEngine {
             model: &decoder(VOCAB, device),
             device,
-            stop: StopRule::at(7),
+            stop: StopRule::default(),
             batch_rows: 3,
-            n_workers: 2,
+            n_workers: 1,
             progress: &|_, _| {},
         };
         let params = SamplingParams::at(0.0, 1, 20);
@@ -138,7 +138,7 @@ fn greedy_decoding_gives_the_tokens_of_the_cpu() {
     };
     let (found, on_flex) = (decode(&test_device()), decode(&Device::flex()));
     assert_eq!(found.0, on_flex.0);
-    assert!(on_flex.0.concat().len() > 20);
+    assert_eq!(on_flex.0.concat().len(), 60);
     assert!(largest_difference(&found.1, &on_flex.1) <= tolerance(0.0));
 }
 
