@@ -1,5 +1,5 @@
 //! The decoder against logits that another implementation computed from the same weights, and
-//! against itself: cached, batched and padded. On the device that `EXTRACOT_TEST_DEVICE` names.
+//! against itself: cached, batched and padded. The former on the device that `EXTRACOT_TEST_DEVICE` names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -13,7 +13,7 @@ mod parity {
     use extracot_models::{CausalLm, Decoder, DecoderConfig, RaggedBatch};
     use serde_json::Value;
 
-    use crate::common::device::{decoder, ints, test_device, tolerance};
+    use crate::common::device::{decoder, ints, is_cpu, test_device, tolerance};
 
     /// Of two float32 implementations that add in different orders.
     const TOLERANCE: f32 = 1e-4;
@@ -181,7 +181,9 @@ mod parity {
                 .join("fixtures")
                 .join(name);
             let (model, golden) = golden(&folder, &device);
-            for case in golden["cases"].as_array().unwrap() {
+            // Kernels of other devices are compiled for every shape: the longest case of a family
+            let cases = golden["cases"].as_array().unwrap();
+            for case in &cases[if is_cpu() { 0..3 } else { 2..3 }] {
                 let ids = token_ids(&case["input_ids"]);
                 let (last, means) = (&case["last_logits"], &case["mean"]);
                 assert_parity(&model, &ids, last, means, &case["argmax"]);
@@ -227,9 +229,11 @@ mod parity {
         }
     }
 
+    // The CPU against itself; `device.rs` compares other devices with it, cached and padded too.
+
     #[test]
     fn cached_decoding_equals_the_uncached_forward() {
-        let device = test_device();
+        let device = Device::flex();
         let model = decoder(50, &device);
         // More tokens than the cache holds at first, so that it grows on the way.
         let ids = prompt(1, 150);
@@ -250,12 +254,12 @@ mod parity {
         }
         assert_eq!(start, ids.len());
         eprintln!("cached decoding {largest:.1e}");
-        assert!(largest < tolerance(TOLERANCE));
+        assert!(largest < TOLERANCE);
     }
 
     #[test]
     fn a_left_padded_batch_decodes_as_its_rows_do_alone() {
-        let device = test_device();
+        let device = Device::flex();
         let model = decoder(50, &device);
         let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17), prompt(4, 1)];
         let longest = prompts.iter().map(Vec::len).max().unwrap();
@@ -284,12 +288,12 @@ mod parity {
             batched = rows(model.extend(ints(&next, &device), &ragged, &mut cache));
         }
         eprintln!("ragged batch {largest:.1e}");
-        assert!(largest < tolerance(TOLERANCE));
+        assert!(largest < TOLERANCE);
     }
 
     #[test]
     fn right_padding_does_not_change_hidden_states() {
-        let device = test_device();
+        let device = Device::flex();
         let model = decoder(50, &device);
         let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17)];
         let padded: Vec<Vec<u32>> = prompts
@@ -309,6 +313,6 @@ mod parity {
             }
         }
         eprintln!("right padding {largest:.1e}");
-        assert!(largest < tolerance(TOLERANCE));
+        assert!(largest < TOLERANCE);
     }
 }

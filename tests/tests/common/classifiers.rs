@@ -11,7 +11,7 @@ use extracot_models::{
 };
 use serde_json::Value;
 
-use super::device::{test_device, tolerance};
+use super::device::{is_cpu, test_device, tolerance};
 
 /// Of two float32 implementations that add in different orders.
 const TOLERANCE: f32 = 1e-4;
@@ -96,14 +96,19 @@ pub(crate) fn assert_parity(folder: &Path) {
     let all: Vec<&Case> = cases.iter().collect();
     let batched = logits(&model, &all);
     for (case, batched) in cases.iter().zip(&batched) {
+        let padded = largest_difference(batched, &case.logits);
+        eprintln!("{} tokens: in a batch {padded:.1e}", case.token_ids.len());
+        assert!(padded < tolerance(TOLERANCE));
+        if !is_cpu() {
+            // Its kernels are compiled for every shape, and the batch has all rows.
+            continue;
+        }
         let alone = &logits(&model, &[case])[0];
         let difference = largest_difference(alone, &case.logits);
-        let padded = largest_difference(batched, &case.logits);
-        let n_tokens = case.token_ids.len();
-        eprintln!("{n_tokens} tokens: alone {difference:.1e}, in a batch {padded:.1e}");
-        assert!(difference.max(padded) < tolerance(TOLERANCE));
+        eprintln!("alone {difference:.1e}");
+        assert!(difference < TOLERANCE);
         // Closer to each other than to another implementation: padding is inert.
-        assert!(largest_difference(alone, batched) < tolerance(1e-5));
+        assert!(largest_difference(alone, batched) < 1e-5);
     }
 }
 

@@ -23,10 +23,15 @@ pub(crate) fn test_device() -> Device {
     DEVICE.get_or_init(open).clone()
 }
 
+/// Whether it is flex.
+pub(crate) fn is_cpu() -> bool {
+    test_device() == Device::flex()
+}
+
 /// How far numbers near 1 may be from those of another implementation or of the CPU: `on_flex` on the CPU.
 /// Other devices add in other orders, which depend on the shape too, and have exponentials of their own.
 pub(crate) fn tolerance(on_flex: f32) -> f32 {
-    match test_device() == Device::flex() {
+    match is_cpu() {
         true => on_flex,
         false => on_flex.max(1e-3),
     }
