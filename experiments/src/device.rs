@@ -22,6 +22,16 @@ enum Place {
     Software,
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Preferred => Ok(()),
+            Self::Number(number) => write!(f, ":{number}"),
+            Self::Software => f.write_str(":cpu"),
+        }
+    }
+}
+
 /// The device of a `--device` argument, if this build and this machine have it.
 ///
 /// `flex` is the CPU. `vulkan`, `wgpu` and `cuda` are what the driver prefers, with `:N` the discrete GPU of
@@ -38,17 +48,18 @@ pub fn device(name: &str) -> Result<Device> {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "vulkan")]
-        "vulkan" => present(name, Device::vulkan(adapter(place)), DeviceType::Vulkan),
+        "vulkan" => present(kind, place, DeviceType::Vulkan, |place| {
+            Device::vulkan(adapter(place))
+        }),
         #[cfg(feature = "wgpu")]
-        "wgpu" => present(name, Device::wgpu(adapter(place)), DeviceType::Wgpu),
+        "wgpu" => present(kind, place, DeviceType::Wgpu, |place| {
+            Device::wgpu(adapter(place))
+        }),
         #[cfg(feature = "cuda")]
-        "cuda" => {
-            let number = match place {
-                Place::Number(number) => number,
-                Place::Preferred | Place::Software => 0,
-            };
-            present(name, Device::cuda(number), DeviceType::Cuda)
-        }
+        "cuda" => present(kind, place, DeviceType::Cuda, |place| match place {
+            Place::Number(number) => Device::cuda(number),
+            Place::Preferred | Place::Software => Device::cuda(0),
+        }),
         _ => bail!(
             "this build has no `{kind}` device; build with `--features {kind}` \
              (see README, section Devices)"
@@ -111,26 +122,35 @@ fn adapter(place: Place) -> burn::tensor::DeviceKind {
     }
 }
 
-/// `device` if a driver has it: burn panics at the first tensor on one that is not there.
+/// The device at `place` if a driver has it: burn panics at the first tensor on one that is not there.
 #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "cuda"))]
-fn present(name: &str, device: Device, kind: DeviceType) -> Result<Device> {
-    let found = Device::enumerate(kind);
-    // What a driver prefers is another name of one of those found.
-    let is_there = match name.contains(':') {
-        true => found.contains(&device),
-        false => !found.is_empty(),
+fn present(
+    kind: &str,
+    place: Place,
+    listed: DeviceType,
+    at: impl Fn(Place) -> Device,
+) -> Result<Device> {
+    let found = Device::enumerate(listed);
+    let is_there = match place {
+        // Another name of one of those found.
+        Place::Preferred => !found.is_empty(),
+        Place::Number(_) | Place::Software => found.contains(&at(place)),
     };
     if is_there {
-        return Ok(device);
+        return Ok(at(place));
     }
-    let found = match found.is_empty() {
-        true => "none".to_owned(),
-        false => format!("{:?}", &found[..]),
+    let numbers = (0..found.len()).map(Place::Number);
+    let names: Vec<String> = numbers
+        .chain([Place::Software])
+        .filter(|place| found.contains(&at(*place)))
+        .map(|place| format!("`{kind}{place}`"))
+        .collect();
+    let found = match (found.len(), names.is_empty()) {
+        (0, _) => "none".to_owned(),
+        (n_devices, true) => format!("{n_devices} without a number"),
+        (_, false) => names.join(", "),
     };
-    bail!(
-        "this machine has no device `{name}` (found of its kind: {found}); \
-         see docs/backends.md for the drivers"
-    )
+    bail!("this machine has no device `{kind}{place}` (found: {found}); see docs/backends.md")
 }
 
 #[cfg(test)]
