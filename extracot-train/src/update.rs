@@ -13,7 +13,8 @@ use burn::optim::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor};
+use burn::tensor::{Bytes, Device, ExecutionError, Tensor};
+use extracot_models::ModelError;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -82,6 +83,15 @@ impl ShardGradients {
             grads: GradientsParams::from_grads(loss.backward(), model),
         }
     }
+}
+
+/// Starts what this thread has queued on the device, for other threads to compute with. burn 0.22 with
+/// fusion on wgpu gives them wrong values of what is still queued, silently, from the fourth step on.
+fn hand_over(device: &Device) -> Result<(), TrainError> {
+    let error = |error: ExecutionError| ModelError::Device {
+        message: error.to_string(),
+    };
+    Ok(device.flush().map_err(error)?)
 }
 
 /// Owns the optimizer's state and the schedule.
@@ -208,7 +218,8 @@ impl Updater {
     ///
     /// # Errors
     ///
-    /// [`TrainError::NonFiniteLoss`] or [`TrainError::NonFiniteGradient`], before anything changed.
+    /// [`TrainError::NonFiniteLoss`] or [`TrainError::NonFiniteGradient`], before anything changed; a device
+    /// that fails.
     pub fn step<M, S, F>(
         &mut self,
         model: M,
@@ -243,6 +254,7 @@ impl Updater {
         S: Sync,
         F: Fn(&M, &S) -> ShardGradients + Sync,
     {
+        hand_over(device)?;
         let results: Vec<ShardGradients> = thread::scope(|scope| {
             let workers: Vec<_> = shards
                 .iter()
@@ -271,6 +283,7 @@ impl Updater {
         let rate = self.schedule.step();
         let learning_rate = rate.base();
         let model = self.optimizer.step(rate, model, grads);
+        hand_over(device)?;
         self.step += 1;
         Ok((
             model,

@@ -1,12 +1,13 @@
-//! Longformer against logits that transformers computed from the same weights.
+//! Longformer against logits that transformers computed from the same weights. On the device that
+//! `EXTRACOT_TEST_DEVICE` names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use burn::tensor::Device;
 use common::classifiers::{
     assert_parity, assert_round_trip, assert_shared_parity, cases, largest_difference, load, logits,
 };
+use common::device::test_device;
 use common::fixture;
 use extracot_models::longformer::AttentionWindow;
 use extracot_models::weights::load_weights;
@@ -33,7 +34,7 @@ fn the_global_mask_and_the_window_matter() {
 
     let mut config = LongformerConfig::load(&folder).unwrap();
     config.attention_window = AttentionWindow::All(128);
-    let wide = Longformer::new(&config, &Device::flex());
+    let wide = Longformer::new(&config, &test_device());
     let wide = load_weights(wide, &folder.join("model.safetensors")).unwrap();
     let case = cases(&folder).remove(1);
     assert!(largest_difference(&logits(&wide, &[&case])[0], &case.logits) > 1e-2);

@@ -1,4 +1,5 @@
-//! RoBERTa and XLM-RoBERTa against logits that transformers computed from the same weights.
+//! RoBERTa and XLM-RoBERTa against logits that transformers computed from the same weights. On the device
+//! that `EXTRACOT_TEST_DEVICE` names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -11,6 +12,7 @@ use common::classifiers::{
     Case, assert_parity, assert_round_trip, assert_shared_parity, cases, largest_difference, load,
     logits,
 };
+use common::device::tolerance;
 use common::fixture;
 use extracot_models::{ClassifierCheckpoint, FolderClassifier, TokenClassifier};
 use serde_json::{Value, json};
@@ -42,11 +44,9 @@ fn every_token_sees_all_others_and_none_is_global() {
     };
     let ids: Vec<u32> = (5..45).collect();
     let before = &logits(&model, &[&case(ids.clone(), false)])[0];
-    assert_eq!(
-        before,
-        &logits(&model, &[&case(ids.clone(), true)])[0],
-        "is_global is ignored"
-    );
+    let global = &logits(&model, &[&case(ids.clone(), true)])[0];
+    let moved = largest_difference(before, global);
+    assert!(moved <= tolerance(0.0), "is_global is ignored");
     for changed in [0, 39] {
         let mut ids = ids.clone();
         ids[changed] = 49;

@@ -30,7 +30,7 @@ struct Arguments {
     /// Model folder to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     /// Print no progress

@@ -58,7 +58,7 @@ pub struct Compress {
     /// Leave out texts that are no use for training, instead of naming the rule they break
     #[arg(long)]
     drop_degenerate: bool,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     /// Threads, all cores by default; no result depends on their number

@@ -13,6 +13,7 @@ use extracot_models::{DecoderConfig, HfChat, HfTokenizer};
 
 use super::estimate::available_memory;
 use super::model::end_ids;
+use crate::device::adapter_name;
 
 /// The backends of this build.
 const BACKENDS: [(&str, bool); 4] = [
@@ -30,7 +31,7 @@ pub struct Doctor {
     /// Model folder in Hugging Face layout
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     /// Threads, all cores by default
@@ -113,7 +114,10 @@ fn check_device(device: &Device) -> Result<String> {
     };
     let sum: f32 = ones(8, 32).matmul(ones(32, 8)).sum().into_scalar();
     match sum == 2048.0 {
-        true => Ok("computes".to_owned()),
+        true => Ok(match adapter_name(device) {
+            Some(name) => format!("{name}, computes"),
+            None => "computes".to_owned(),
+        }),
         false => bail!("a product of ones sums to {sum} instead of 2048"),
     }
 }

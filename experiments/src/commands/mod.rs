@@ -49,7 +49,7 @@ pub struct RowArguments {
     /// JSON lines to write; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub out: PathBuf,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     pub device: String,
     /// Threads, all cores by default; no result depends on their number

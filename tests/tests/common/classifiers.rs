@@ -6,14 +6,15 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use extracot_models::{
     ClassifierBatch, ClassifierCheckpoint, ClassifierRow, FolderClassifier, TokenClassifier,
 };
 use serde_json::Value;
 
-/// Two float32 implementations that add in different orders.
-pub(crate) const TOLERANCE: f32 = 1e-4;
+use super::device::{is_cpu, test_device, tolerance};
+
+/// Of two float32 implementations that add in different orders.
+const TOLERANCE: f32 = 1e-4;
 
 pub(crate) struct Case {
     pub(crate) token_ids: Vec<u32>,
@@ -53,7 +54,7 @@ pub(crate) fn cases(folder: &Path) -> Vec<Case> {
 }
 
 pub(crate) fn load(folder: &Path) -> FolderClassifier {
-    let loaded = ClassifierCheckpoint::load(folder, &Device::flex());
+    let loaded = ClassifierCheckpoint::load(folder, &test_device());
     loaded.unwrap().model
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn logits(model: &impl TokenClassifier, cases: &[&Case]) -> Vec<Vec<f
         .collect();
     let batch = ClassifierBatch::collate(&rows);
     let values = model
-        .forward(&batch, &Device::flex())
+        .forward(&batch, &test_device())
         .into_data()
         .try_to_vec::<f32>()
         .unwrap();
@@ -95,12 +96,17 @@ pub(crate) fn assert_parity(folder: &Path) {
     let all: Vec<&Case> = cases.iter().collect();
     let batched = logits(&model, &all);
     for (case, batched) in cases.iter().zip(&batched) {
+        let padded = largest_difference(batched, &case.logits);
+        eprintln!("{} tokens: in a batch {padded:.1e}", case.token_ids.len());
+        assert!(padded < tolerance(TOLERANCE));
+        if !is_cpu() {
+            // Its kernels are compiled for every shape, and the batch has all rows.
+            continue;
+        }
         let alone = &logits(&model, &[case])[0];
         let difference = largest_difference(alone, &case.logits);
-        let padded = largest_difference(batched, &case.logits);
-        let n_tokens = case.token_ids.len();
-        eprintln!("{n_tokens} tokens: alone {difference:.1e}, in a batch {padded:.1e}");
-        assert!(difference < TOLERANCE && padded < TOLERANCE);
+        eprintln!("alone {difference:.1e}");
+        assert!(difference < TOLERANCE);
         // Closer to each other than to another implementation: padding is inert.
         assert!(largest_difference(alone, batched) < 1e-5);
     }
@@ -131,16 +137,15 @@ pub(crate) fn tensors(path: &Path) -> Vec<(String, Value)> {
 
 /// A saved classifier has the tensors of the folder it was loaded from, and computes the same.
 pub(crate) fn assert_round_trip(folder: &Path) {
-    let checkpoint = ClassifierCheckpoint::load(folder, &Device::flex()).unwrap();
+    let checkpoint = ClassifierCheckpoint::load(folder, &test_device()).unwrap();
     let out = tempfile::tempdir().unwrap();
     checkpoint.save(out.path()).unwrap();
-    let again = ClassifierCheckpoint::load(out.path(), &Device::flex()).unwrap();
+    let again = ClassifierCheckpoint::load(out.path(), &test_device()).unwrap();
     assert_eq!(again.config, checkpoint.config);
     let case = cases(folder).remove(0);
-    assert_eq!(
-        logits(&again.model, &[&case]),
-        logits(&checkpoint.model, &[&case])
-    );
+    let found = &logits(&again.model, &[&case])[0];
+    let expected = &logits(&checkpoint.model, &[&case])[0];
+    assert!(largest_difference(found, expected) <= tolerance(0.0));
     let tensors = |folder: &Path| tensors(&folder.join("model.safetensors"));
     assert_eq!(tensors(out.path()), tensors(folder));
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod classifiers;
+pub(crate) mod device;
 pub(crate) mod policy_table;
 
 use std::path::{Path, PathBuf};

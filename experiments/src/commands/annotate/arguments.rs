@@ -37,7 +37,7 @@ pub struct Annotate {
     /// Keep the labels in --out and ask for the missing ones
     #[arg(long)]
     pub(super) resume: bool,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     pub(super) device: String,
     /// Threads of the device, all cores by default; no result depends on their number

@@ -63,7 +63,7 @@ pub struct Bench {
     /// Fine-tuned model folder for chrpo-step, instead of the shipped base
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     #[command(flatten)]

@@ -97,7 +97,7 @@ pub struct Budgets {
     /// Root of all random streams: the same seed gives the same samples on CPU
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     /// Threads, all cores by default; no result depends on their number

@@ -89,7 +89,7 @@ pub struct BuildSft {
     from: Option<PathBuf>,
     #[command(flatten)]
     selection: SelectionArguments,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     device: String,
     /// Threads, all cores by default; no result depends on their number

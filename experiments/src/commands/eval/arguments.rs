@@ -108,7 +108,7 @@ pub struct Eval {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model folder")]
 pub(super) struct LocalArguments {
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     pub(super) device: String,
     /// Threads, all cores by default; no result depends on their number

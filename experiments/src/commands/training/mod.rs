@@ -42,7 +42,7 @@ pub struct TrainingArguments {
     /// Print the resolved settings and stop
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// flex (CPU), vulkan, wgpu or cuda, with :N for a device number
+    /// flex (CPU), vulkan, wgpu or cuda; :N for a GPU of that number, :cpu for a software device
     #[arg(long, default_value = "flex")]
     pub(super) device: String,
     /// Threads, all cores by default; no result depends on their number
