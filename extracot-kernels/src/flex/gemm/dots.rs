@@ -42,7 +42,7 @@ pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'
             columns,
         });
     };
-    share_columns(b.dims, out, part);
+    share_columns([a.dims[0], b.dims[0], b.dims[1]], out, part);
 }
 
 /// Some columns of a product. Whoever makes one promises what [`product`] asks for.

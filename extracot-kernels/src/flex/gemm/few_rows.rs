@@ -35,7 +35,7 @@ pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'
         // SAFETY: the caller's promise.
         unsafe { columns::<true>(out, row_stride, (a, b), part) };
     };
-    share_columns(b.dims, out, part);
+    share_columns([a.dims[0], b.dims[0], b.dims[1]], out, part);
 }
 
 /// Some columns of [`product`], on this thread.

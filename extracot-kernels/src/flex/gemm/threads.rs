@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::PARALLEL;
 use crate::flex::chunks::is_in_pool;
 
 /// Weights from which on a product uses all threads, on a thread of the pool: fewer stay in a cache, and
 /// reading them takes less time than waking a thread.
-const PARALLEL: usize = 1 << 17;
+const WEIGHTS: usize = 1 << 17;
 /// Columns that one thread takes are a multiple of this.
 const COLUMNS: usize = 64;
 
@@ -25,13 +26,19 @@ impl Out {
     }
 }
 
-/// Calls `part` with `out` for ranges that make up all columns of the weights: one call, or one per thread.
+/// Calls `part` with `out` for ranges that make up all columns of a product of `m x k` with `k x n`: one call, or
+/// one per thread.
 pub(super) fn share_columns(
-    [k, n]: [usize; 2],
+    [m, k, n]: [usize; 3],
     out: *mut f32,
     part: impl Fn(*mut f32, Range<usize>) + Sync,
 ) {
-    if k.saturating_mul(n) < PARALLEL || !is_in_pool() {
+    let n_weights = k.saturating_mul(n);
+    let is_shared = match is_in_pool() {
+        true => n_weights >= WEIGHTS,
+        false => n_weights.saturating_mul(m) >= PARALLEL,
+    };
+    if !is_shared {
         part(out, 0..n);
         return;
     }
