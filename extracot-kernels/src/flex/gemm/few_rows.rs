@@ -246,11 +246,11 @@ mod tests {
             let (x, w) = (numbers(MOST * k, 1), numbers(k * n, 2));
             let b = Matrix::rows(&w, [k, n]);
             let all = found(Matrix::rows(&x, [MOST, k]), b);
-            for m in 1..=MOST {
+            for m in [1, 2, 3, 4, 5, 6, 7, 12, 16, 17, 33, 63] {
                 let some = found(Matrix::rows(&x[..m * k], [m, k]), b);
                 assert_eq!(some, all[..m * n], "{m} of {MOST} rows, {k} x {n}");
             }
-            for (place, found) in all.iter().enumerate() {
+            for (place, found) in all.iter().enumerate().step_by(5) {
                 let (row, column) = (place / n, place % n);
                 let products = (0..k).map(|i| f64::from(x[row * k + i] * w[i * n + column]));
                 let expected: f64 = products.sum();
