@@ -25,7 +25,7 @@ case "$feature" in
   cuda) library=libcuda.so.1 ;;
   *) stop "device $device: tests/gpu/run.sh is for vulkan, wgpu and cuda" ;;
 esac
-if command -v ldconfig >/dev/null && ! ldconfig -p | grep -q "$library"; then
+if command -v ldconfig >/dev/null && ! ldconfig -p | grep "$library" >/dev/null; then
   stop "device $device: there is no $library here; install the driver (see docs/backends.md)"
 fi
 
