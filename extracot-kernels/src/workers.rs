@@ -7,17 +7,19 @@ use rayon::prelude::*;
 #[cfg(feature = "flex")]
 const SHARED: usize = 1 << 14;
 
-/// Calls `work` on `n_workers` threads at once and gives what each returned.
+/// Calls `work` on up to `n_workers` threads at once and gives what each call returned: for work that takes its
+/// pieces from a queue.
 ///
-/// With the feature `flex` they are threads of the global rayon pool, in which burn-flex computes: there a
-/// small operation can share its work without being handed over to another thread first, and no more of them
-/// run at once than the pool has threads. `work` must not hold a lock while it computes: a thread that waits
-/// for the rest of an operation may begin another call of `work`.
+/// With the feature `flex` they are threads of rayon's pool, in which burn-flex computes, and no more than it has:
+/// there a small operation can share its work without being handed over to another thread first. `work` must not
+/// hold a lock while it computes: a thread that waits for the rest of an operation may begin another call of `work`.
 ///
 /// # Panics
 ///
 /// If a call of `work` panics.
 pub fn on_workers<R: Send>(n_workers: usize, work: impl Fn() -> R + Sync) -> Vec<R> {
+    #[cfg(feature = "flex")]
+    let n_workers = n_workers.min(rayon::current_num_threads());
     let mut results: Vec<Option<R>> = (0..n_workers).map(|_| None).collect();
     let run = |result: &mut Option<R>| *result = Some(work());
     #[cfg(feature = "flex")]
@@ -58,10 +60,19 @@ mod tests {
 
     #[test]
     fn every_worker_runs_once() {
-        let n_calls = AtomicUsize::new(0);
-        let mut found = on_workers(3, || n_calls.fetch_add(1, Ordering::Relaxed));
-        found.sort_unstable();
-        assert_eq!(found, [0, 1, 2]);
+        let called = || {
+            let n_calls = AtomicUsize::new(0);
+            let mut found = on_workers(3, || n_calls.fetch_add(1, Ordering::Relaxed));
+            found.sort_unstable();
+            found
+        };
+        #[cfg(not(feature = "flex"))]
+        assert_eq!(called(), [0, 1, 2]);
+        #[cfg(feature = "flex")]
+        for (n_threads, expected) in [(4, vec![0, 1, 2]), (1, vec![0])] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+            assert_eq!(pool.build().unwrap().install(called), expected);
+        }
     }
 
     #[test]

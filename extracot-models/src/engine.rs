@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, ExecutionError, Int, Tensor, TensorData};
 use extracot_core::{
     FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
 };
@@ -121,6 +121,8 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         for prompt in prompts {
             self.check_prompt(prompt, params)?;
         }
+        // burn 0.22 with fusion gives other threads wrong values of what this one has queued.
+        self.device.flush().map_err(device_error)?;
         let per_batch = (self.batch_rows / params.group_size.max(1)).max(1);
         // Similar lengths share a batch: the padding is small.
         let mut order: Vec<usize> = (0..prompts.len()).collect();
@@ -150,6 +152,12 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
             .unwrap_or_else(|poison| poison.into_inner());
         groups.sort_by_key(|(idx, _)| *idx);
         Ok(groups.into_iter().map(|(_, group)| group).collect())
+    }
+}
+
+fn device_error(error: ExecutionError) -> ModelError {
+    ModelError::Device {
+        message: error.to_string(),
     }
 }
 
@@ -272,9 +280,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
         let [_, vocab] = logits.dims();
         let values = logits
             .try_into_data()
-            .map_err(|error| ModelError::Device {
-                message: error.to_string(),
-            })?
+            .map_err(device_error)?
             .try_to_vec::<f32>()
             .map_err(|error| ModelError::Device {
                 message: format!("{error:?}"),

@@ -25,7 +25,7 @@ use crate::best_look::{BEST, Best, BestLook, is_due};
 use crate::checkpoints::{Checkpoints, RunControl, module_bytes};
 use crate::evaluate::{JudgedRollout, TaskContext};
 use crate::objective::PolicyObjective;
-use crate::update::{ShardGradients, StepStats, Updater};
+use crate::update::{ShardGradients, StepStats, Updater, hand_over};
 pub use config::PolicyConfig;
 use metrics::step_metrics;
 use ratios::UpdateRatios;
@@ -226,10 +226,10 @@ impl PolicyRun<'_> {
             let shards = timed(&mut times.logprobs, || {
                 let mut shards = PolicyBatch::collate(&sampled.rows, config.n_shards);
                 if let Some(reference) = &reference {
-                    set_reference(&mut shards, reference, config, &inner_device);
+                    set_reference(&mut shards, reference, config, &inner_device)?;
                 }
-                shards
-            });
+                Ok::<_, TrainError>(shards)
+            })?;
             let mut updates = Vec::new();
             if !shards.is_empty() {
                 for _ in 0..config.updates_per_step {
@@ -350,7 +350,8 @@ fn set_reference<M: CausalLm + Sync>(
     reference: &M,
     config: &PolicyConfig,
     device: &Device,
-) {
+) -> Result<(), TrainError> {
+    hand_over(device)?;
     let temperature = config.temperature;
     thread::scope(|scope| {
         for shard in shards {
@@ -367,4 +368,5 @@ fn set_reference<M: CausalLm + Sync>(
             });
         }
     });
+    Ok(())
 }

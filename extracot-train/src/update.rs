@@ -85,9 +85,9 @@ impl ShardGradients {
     }
 }
 
-/// Starts what this thread has queued on the device, for other threads to compute with. burn 0.22 with
-/// fusion on wgpu gives them wrong values of what is still queued, silently, from the fourth step on.
-fn hand_over(device: &Device) -> Result<(), TrainError> {
+/// Starts what this thread has queued on the device, for other threads to compute with: burn 0.22 with fusion on
+/// wgpu gives them wrong values of what is still queued, silently.
+pub(crate) fn hand_over(device: &Device) -> Result<(), TrainError> {
     let error = |error: ExecutionError| ModelError::Device {
         message: error.to_string(),
     };
@@ -255,14 +255,18 @@ impl Updater {
         F: Fn(&M, &S) -> ShardGradients + Sync,
     {
         hand_over(device)?;
-        let results: Vec<ShardGradients> = thread::scope(|scope| {
+        let results: Vec<Result<ShardGradients, TrainError>> = thread::scope(|scope| {
             let workers: Vec<_> = shards
                 .iter()
                 .map(|shard| {
                     // A fork has leaves of its own, so the graphs of the shards stay apart.
                     let model = model.clone().fork(device);
                     let gradients = &gradients;
-                    scope.spawn(move || gradients(&model, shard))
+                    scope.spawn(move || {
+                        let found = gradients(&model, shard);
+                        hand_over(device)?;
+                        Ok(found)
+                    })
                 })
                 .collect();
             workers
@@ -274,6 +278,7 @@ impl Updater {
                 })
                 .collect()
         });
+        let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         let loss: f64 = results.iter().map(|shard| shard.loss).sum();
         let mut accumulator = GradientsAccumulator::new();
         for shard in results {

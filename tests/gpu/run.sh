@@ -5,8 +5,8 @@
 #   tests/gpu/run.sh [DEVICE [ARGUMENTS OF extracot bench]]
 #
 # DEVICE is a name as --device takes it (vulkan, vulkan:1, wgpu:cpu, cuda, ...), vulkan without it. PROFILE
-# names the cargo profile: dev, or gpu-check, which builds faster. What fails is in the table, and in the
-# exit code.
+# names the cargo profile: dev, or gpu-check, which builds faster. Once the programs are built, what fails is in
+# the table, and in the exit code.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -38,31 +38,46 @@ export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 failed=0
+rows=""
+# A row of the table, and the exit code.
+record() {
+  rows+="| $1 | $2 |"$'\n'
+  [ "$2" != failed ] || failed=1
+}
+count() { grep '^test result:' "$work/tests" | grep -o "[0-9]* $1" | awk '{n += $1} END {print n + 0}'; }
 
+# Nothing can be told of a device without the programs.
 cargo build "${options[@]}" --bins
-"$binaries/extracot" doctor --device "$device" | tee "$work/doctor"
+outcome=ok
+"$binaries/extracot" doctor --device "$device" | tee "$work/doctor" || outcome=failed
+record doctor "$outcome"
 adapter="$(sed -n "s/^ok *device *$device: \(.*\), computes$/\1/p" "$work/doctor")"
 
+outcome=ok
 EXTRACOT_TEST_DEVICE="$device" cargo test "${options[@]}" \
   --test device --test device_training \
   --test parity_decoder --test parity_longformer --test parity_roberta \
-  --no-fail-fast -- --nocapture 2>&1 | tee "$work/tests" || failed=1
-count() { grep '^test result:' "$work/tests" | grep -o "[0-9]* $1" | awk '{n += $1} END {print n + 0}'; }
+  --no-fail-fast -- --nocapture 2>&1 | tee "$work/tests" || outcome=failed
+record tests "$outcome"
+record "passed and failed tests" "$(count passed), $(count failed)"
 
+outcome=ok
 "$binaries/extracot" bench --parts decoder --device "$device" "${bench_arguments[@]}" \
-  | tee "$work/bench" || failed=1
+  | tee "$work/bench" || outcome=failed
+record "bench ${bench_arguments[*]}" "$outcome"
 
-# The same job on the CPU, for its traces.
 started=$SECONDS
-smoke_seconds=failed
-if "$binaries/chrpo_ablation" --preset smoke --quiet --device "$device" --out "$work/smoke"; then
-  smoke_seconds=$((SECONDS - started))
-else
-  failed=1
-fi
-"$binaries/chrpo_ablation" --preset smoke --quiet --out "$work/flex"
-same=yes
-cmp -s "$work/"{smoke,flex}/stages/traces/traces.jsonl || same=no
+outcome=failed
+"$binaries/chrpo_ablation" --preset smoke --quiet --device "$device" --out "$work/smoke" &&
+  outcome="$((SECONDS - started)) s"
+record "smoke preset" "$outcome"
+# The same job on the CPU, for its traces.
+outcome=failed
+"$binaries/chrpo_ablation" --preset smoke --quiet --out "$work/flex" && outcome=ok
+record "smoke preset on the CPU" "$outcome"
+outcome=no
+cmp -s "$work/"{smoke,flex}/stages/traces/traces.jsonl && outcome=yes
+record "traces those of the CPU" "$outcome"
 
 driver() {
   case "$device" in
@@ -78,8 +93,6 @@ row "date, commit" "$(date -u +%F), $(git rev-parse --short HEAD 2>/dev/null || 
 row "device, adapter" "\`$device\`, ${adapter:-unknown}"
 row "driver" "$(driver || echo unknown)"
 row "build" "profile $profile, $(rustc --version | cut -d ' ' -f 2), $(uname -sm), $(nproc) cores"
-row "tests" "$(count passed) passed, $(count failed) failed"
-row "bench arguments" "${bench_arguments[*]:-none}"
+printf '%s' "$rows"
 sed -n 's/.*"bench":"\([a-z_0-9]*\)".*"rate":\([0-9]*\).*/| \1 | \2 tokens\/s |/p' "$work/bench"
-row "smoke preset" "$smoke_seconds s; traces those of the CPU: $same"
 exit "$failed"

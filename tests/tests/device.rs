@@ -63,13 +63,13 @@ fn decoder_logits_are_those_of_the_cpu() {
         values(head(model().flatten(0, 1)))
     };
     assert_same("padded on the right", |device| {
-        let model = decoder(VOCAB, device);
+        let model = decoder(VOCAB, 1.0, device);
         let rows = [70, 9, 33].map(|n| [ids(n, n), vec![0; seq - n]].concat());
         let hidden = || model.hidden(ints(&rows, device));
         all(&hidden, &|hidden| model.head(hidden))
     });
     assert_same("packed rows", |device| {
-        let model = decoder(VOCAB, device);
+        let model = decoder(VOCAB, 1.0, device);
         let rows = [ids(seq, 1), ids(seq, 2), ids(seq, 3)];
         let packed = PackedRows {
             segments: vec![vec![30, 25, 10], vec![66], vec![1, 69]],
@@ -78,7 +78,7 @@ fn decoder_logits_are_those_of_the_cpu() {
         all(&hidden, &|hidden| model.head(hidden))
     });
     assert_same("cached, padded on the left", |device| {
-        let model = decoder(VOCAB, device);
+        let model = decoder(VOCAB, 1.0, device);
         let ragged = RaggedBatch {
             n_pads: vec![61, 0, 37],
         };
@@ -122,7 +122,7 @@ fn greedy_decoding_gives_the_tokens_of_the_cpu() {
         .into();
     let decode = |device: &Device| -> (Vec<Vec<u32>>, Vec<f32>) {
         let engine = LocalEngine {
-            model: &decoder(VOCAB, device),
+            model: &decoder(VOCAB, 1.0, device),
             device,
             stop: StopRule::default(),
             batch_rows: 3,

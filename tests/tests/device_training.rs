@@ -91,7 +91,7 @@ fn supervised_steps_have_the_losses_of_the_cpu_and_learn() {
             steps.push(*stats);
             Ok(())
         };
-        let model = decoder(VOCAB, &autodiff);
+        let model = decoder(VOCAB, 1.0, &autodiff);
         train_sft(model, &config, &autodiff, Seed(2), draw, report).unwrap();
         steps
     };
@@ -104,7 +104,7 @@ fn chrpo_updates_have_the_losses_and_gradients_of_the_cpu() {
     // Recorded once: what is compared is the update.
     let flex = Device::flex();
     let engine = LocalEngine {
-        model: &decoder(VOCAB, &flex),
+        model: &decoder(VOCAB, 1.0, &flex),
         device: &flex,
         stop: StopRule::at(7),
         batch_rows: 64,
@@ -142,7 +142,7 @@ fn chrpo_updates_have_the_losses_and_gradients_of_the_cpu() {
             let shifted = shard.old_logprobs().iter().map(|logprob| logprob - 0.3);
             shard.set_ref_logprobs(shifted.collect());
         }
-        let mut model = decoder(VOCAB, &autodiff);
+        let mut model = decoder(VOCAB, 1.0, &autodiff);
         let mut updater = Updater::try_new(&update(1e-3), 4).unwrap();
         let mut steps = vec![];
         for _ in 0..4 {

@@ -2,6 +2,8 @@
 //! what the policy update is computed from.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::ops::Range;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -10,8 +12,7 @@ use burn::tensor::Device;
 use extracot_core::{
     FinishReason, Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
 };
-use extracot_models::init::randomize;
-use extracot_models::{Decoder, DecoderConfig, DecoderSize, LocalEngine, StopRule};
+use extracot_models::{Decoder, LocalEngine, StopRule};
 use extracot_train::batch::{Sequence, SharedPromptBatch};
 
 const VOCAB: usize = 50;
@@ -19,18 +20,7 @@ const VOCAB: usize = 50;
 const STOP: u32 = 7;
 
 fn decoder(device: &Device) -> Decoder {
-    let size = DecoderSize {
-        hidden_size: 24,
-        intermediate_size: 40,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 8,
-        max_position_embeddings: 128,
-        rope_theta: 10_000.0,
-    };
-    let config = DecoderConfig::qwen3(size, VOCAB);
-    randomize(Decoder::new(&config, device), 1.0, 0.3, Seed(5))
+    common::device::decoder(VOCAB, 0.3, device)
 }
 
 /// Prompts of 1 to 21 tokens.
@@ -115,7 +105,12 @@ fn workers_decode_side_by_side() {
         n_workers: 2,
         progress: &wait,
     };
-    engine.rollout(&prompts(), &params(1.0), Seed(3)).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+    let groups = pool
+        .build()
+        .unwrap()
+        .install(|| engine.rollout(&prompts(), &params(1.0), Seed(3)));
+    groups.unwrap();
 }
 
 #[test]

@@ -234,7 +234,7 @@ mod parity {
     #[test]
     fn cached_decoding_equals_the_uncached_forward() {
         let device = Device::flex();
-        let model = decoder(50, &device);
+        let model = decoder(50, 1.0, &device);
         // More tokens than the cache holds at first, so that it grows on the way.
         let ids = prompt(1, 150);
         let expected = all_logits(&model, &ids, &device);
@@ -260,7 +260,7 @@ mod parity {
     #[test]
     fn a_left_padded_batch_decodes_as_its_rows_do_alone() {
         let device = Device::flex();
-        let model = decoder(50, &device);
+        let model = decoder(50, 1.0, &device);
         let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17), prompt(4, 1)];
         let longest = prompts.iter().map(Vec::len).max().unwrap();
         let n_pads: Vec<usize> = prompts
@@ -294,7 +294,7 @@ mod parity {
     #[test]
     fn right_padding_does_not_change_hidden_states() {
         let device = Device::flex();
-        let model = decoder(50, &device);
+        let model = decoder(50, 1.0, &device);
         let prompts = [prompt(1, 9), prompt(2, 3), prompt(3, 17)];
         let padded: Vec<Vec<u32>> = prompts
             .iter()

@@ -19,6 +19,8 @@ use super::chunks::is_in_pool;
 const PARALLEL: usize = 1 << 24;
 /// The same on a thread of the pool, where sharing work costs less than handing it over.
 const PARALLEL_IN_POOL: usize = 1 << 22;
+/// Inner values up to which `gemm` adds in one chain, as `few_rows` does for any number.
+const LONGEST_CHAIN: usize = 512;
 
 /// A matrix somewhere in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -135,26 +137,59 @@ fn parallelism(m: usize, n: usize, k: usize) -> Parallelism {
     }
 }
 
-/// `a b`, row after row.
+/// How a product is computed.
+#[derive(Debug, Clone, Copy)]
+enum Kernel {
+    General,
+    FewRows,
+    Dots,
+}
+
+/// `a b`, row after row, by what is fastest for so many rows.
 pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    let is_few = a.dims[0] <= threads::ROWS;
+    let kernel = match is_few {
+        true if b.has_slices_as_rows() => Kernel::FewRows,
+        true if dots::applies(&a, &b) => Kernel::Dots,
+        _ => Kernel::General,
+    };
+    product_by(kernel, a, b)
+}
+
+/// `a b`, row after row. The kernel is chosen by the weights `b` where the number of rows would change the last
+/// bits, so that a row comes out the same whatever is beside it; it may be a little slower for many rows.
+/// `gemm` computes a single row of a product with small weights in columns in another order still.
+pub(super) fn steady_product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    if dots::applies(&a, &b) {
+        product_by(Kernel::Dots, a, b)
+    } else if b.has_slices_as_rows() && b.dims[0] > LONGEST_CHAIN {
+        product_by(Kernel::FewRows, a, b)
+    } else {
+        product(a, b)
+    }
+}
+
+fn product_by(kernel: Kernel, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let ([m, k], [_, n]) = (a.dims, b.dims);
     assert_eq!(k, b.dims[0], "the inner dimensions are the same");
-    if m * n * k == 0 {
-        return vec![0.0; m * n];
+    let Some(n_values) = m.checked_mul(n) else {
+        unreachable!("{m} x {n} values are more than a memory has");
+    };
+    if n_values == 0 || k == 0 {
+        return vec![0.0; n_values];
     }
-    let mut out: Vec<f32> = Vec::with_capacity(m * n);
+    let mut out: Vec<f32> = Vec::with_capacity(n_values);
     let to = out.as_mut_ptr();
-    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices; `out` has room for
-    // the `m * n` elements written row after row, and all of them are written before they are read.
+    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices, and the callers that
+    // the kernel takes them; `out` has room for the `m * n` elements written row after row, and all of them are
+    // written before they are read.
     unsafe {
-        if few_rows::applies(&a, &b) {
-            few_rows::product(to, n, (a, b));
-        } else if dots::applies(&a, &b) {
-            dots::product(to, n, (a, b));
-        } else {
-            call(to, [n, 1], false, (a, b), parallelism(m, n, k));
+        match kernel {
+            Kernel::General => call(to, [n, 1], false, (a, b), parallelism(m, n, k)),
+            Kernel::FewRows => few_rows::product(to, n, (a, b)),
+            Kernel::Dots => dots::product(to, n, (a, b)),
         }
-        out.set_len(m * n);
+        out.set_len(n_values);
     }
     out
 }
@@ -196,7 +231,13 @@ pub(super) fn few_rows_into<const IS_FUSED: bool>(
         row_stride >= n && fits(out.len(), [m, n], [row_stride, 1]),
         "{m} x {n}"
     );
-    // SAFETY: the result fits, and `out` is borrowed mutably.
+    if m == 0 || k == 0 {
+        for row in out.chunks_mut(row_stride.max(1)).take(m) {
+            row[..n].fill(0.0);
+        }
+        return;
+    }
+    // SAFETY: the result fits, `out` is borrowed mutably, and rows of `b` are slices.
     unsafe { few_rows::columns::<IS_FUSED>(out.as_mut_ptr(), row_stride, (a, b), 0..n) };
 }
 

@@ -10,7 +10,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
-use super::gemm::{Matrix, forwards, matrix_at, product};
+use super::gemm::{Matrix, forwards, matrix_at, product, steady_product};
 use super::{tensor, values};
 
 /// All rows of a contiguous tensor.
@@ -28,8 +28,17 @@ fn with_width(shape: &Shape, width: usize) -> Shape {
     Shape::from(dims)
 }
 
-/// `x w` for `x` of `[.., d_input]` and `w` of `[d_input, d_output]`.
+/// `x w` for `x` of `[.., d_input]` and `w` of `[d_input, d_output]`: a row does not depend on those beside it, so
+/// that a rollout does not on its batch.
 pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    forward_by(steady_product, x, weight)
+}
+
+fn forward_by(
+    product: impl Fn(Matrix<'_>, Matrix<'_>) -> Vec<f32>,
+    x: &FlexTensor,
+    weight: &FlexTensor,
+) -> FlexTensor {
     let shape = with_width(x.layout().shape(), weight.layout().shape()[1]);
     let (x, weight) = (x.to_contiguous(), forwards(weight));
     tensor(product(rows(&x), matrix_at(&weight, 0)), shape)
@@ -88,7 +97,7 @@ type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 pub(super) fn tracked<C: CheckpointStrategy>(x: Tracked<C>, weight: Tracked<C>) -> Tracked<C> {
     let nodes = [x.node(), weight.node()];
     let (x, weight) = (x.into_primitive(), weight.into_primitive());
-    let out = forward(&x, &weight);
+    let out = forward_by(product, &x, &weight);
     match Linear.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish((x, weight), out),
         OpsKind::UnTracked(prep) => prep.finish(out),

@@ -342,6 +342,21 @@ fn inputs_that_are_held_elsewhere_stay_as_they_are() {
 }
 
 #[test]
+fn a_row_of_inference_does_not_depend_on_those_beside_it() {
+    // More inner values than `gemm` adds in one chain; large weights in rows and in columns.
+    let x = numbers::<2>(1, [130, 1200]).inner();
+    let rows = numbers::<2>(2, [1200, 120]).inner();
+    let columns = numbers::<2>(3, [120, 1200]).inner().transpose();
+    for weight in [rows, columns] {
+        let all = floats(ops::linear(x.clone(), weight.clone()));
+        for n_rows in [1, 2, 40, 64, 65] {
+            let some = ops::linear(x.clone().narrow(0, 0, n_rows), weight.clone());
+            assert!(floats(some) == all[..n_rows * 120], "{n_rows} rows");
+        }
+    }
+}
+
+#[test]
 fn results_are_the_same_bytes_on_one_and_two_threads() {
     let all = || {
         let wide = [2, 600, 224];
@@ -362,15 +377,37 @@ fn results_are_the_same_bytes_on_one_and_two_threads() {
                 &(numbers(1, [2, 512, 160]), numbers(2, [160, 320])),
                 ops::linear,
             ),
+            // Few rows: weights in rows and in columns, as many as the threads share.
+            run(
+                &(numbers(1, [1, 8, 256]), numbers(2, [256, 600])),
+                ops::linear,
+            ),
+            run(
+                &(numbers(1, [1, 8, 256]), numbers(2, [600, 256])),
+                |x, w| ops::linear(x, w.transpose()),
+            ),
             run(&heads, |x, cos| {
                 ops::rotate_heads(x, cos, angles.clone(), 1.0)
             }),
             run(&logits, |logits, _| ops::target_logprobs(logits, &[3; 400])),
         ]
     };
+    // One query of every row behind a cache, without gradients.
+    let decoded = || {
+        let q = numbers::<4>(1, [64, 4, 1, 32]).inner();
+        let k = numbers::<4>(2, [64, 2, 32, 96]).inner().swap_dims(2, 3);
+        let v = numbers::<4>(3, [64, 2, 96, 32]).inner();
+        let seen = VisibleKeys::new(1, (0..64).map(|row| row / 2..row + 30).collect());
+        let mixed = ops::attention(q.clone(), k.clone(), v.clone(), &seen);
+        let plain = plain::attention(q, k, v, &seen);
+        let (mixed, plain) = (floats(mixed), floats(plain));
+        let moved = mixed.iter().zip(&plain).map(|(a, b)| (a - b).abs());
+        assert!(moved.fold(0.0, f32::max) < 1e-5);
+        mixed
+    };
     let [one, two] = [1, 2].map(|n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
-        pool.build().unwrap().install(all)
+        pool.build().unwrap().install(|| (all(), decoded()))
     });
     assert!(one == two);
 }

@@ -44,8 +44,9 @@ pub(crate) fn ints(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(data, (device, DType::I32))
 }
 
-/// Two layers of four heads that share two of keys and values, with drawn weights: the same on every device.
-pub(crate) fn decoder(vocab_size: usize, device: &Device) -> Decoder {
+/// Two layers of four heads that share two of keys and values. The weights are drawn, embeddings with this gain:
+/// the same on every device.
+pub(crate) fn decoder(vocab_size: usize, gain_embedding: f64, device: &Device) -> Decoder {
     let size = DecoderSize {
         hidden_size: 24,
         intermediate_size: 40,
@@ -57,5 +58,5 @@ pub(crate) fn decoder(vocab_size: usize, device: &Device) -> Decoder {
         rope_theta: 10_000.0,
     };
     let config = DecoderConfig::qwen3(size, vocab_size);
-    randomize(Decoder::new(&config, device), 1.0, 1.0, Seed(5))
+    randomize(Decoder::new(&config, device), 1.0, gain_embedding, Seed(5))
 }

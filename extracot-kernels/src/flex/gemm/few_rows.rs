@@ -9,10 +9,10 @@ use std::ops::Range;
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
 
 use super::Matrix;
-use super::threads::share_columns;
+use super::threads::share;
 
-/// Rows up to which this is faster than a general product.
-pub(super) const MOST: usize = 64;
+/// Lanes of the widest vectors.
+const WIDEST: usize = 16;
 /// Rows of a tile.
 const TILE: usize = 6;
 /// Rows of the second matrix that are read side by side, each from its start to its end: few where reading
@@ -20,22 +20,21 @@ const TILE: usize = 6;
 const DEPTHS: [usize; 2] = [8, 64];
 /// Rows of the result up to which the first depth is better.
 const SHALLOW: usize = 16;
-/// Whether [`product`] computes `a b`.
-pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
-    a.dims[0] <= MOST && b.has_slices_as_rows()
-}
-
 /// Writes `a b` into rows of `out` that are `row_stride` apart.
 ///
 /// # Safety
 ///
-/// All elements of the result lie in the memory that `out` points to, and nothing else uses it.
+/// All elements of the result lie in the memory that `out` points to, and nothing else uses it; `b` has slices
+/// as rows.
 pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
-    let part = |out: *mut f32, part: Range<usize>| {
+    let dims = [a.dims[0], b.dims[0], b.dims[1]];
+    share(dims, out, |out, rows, part| {
         // SAFETY: the caller's promise.
-        unsafe { columns::<true>(out, row_stride, (a, b), part) };
-    };
-    share_columns([a.dims[0], b.dims[0], b.dims[1]], out, part);
+        unsafe {
+            let out = out.add(rows.start * row_stride);
+            columns::<true>(out, row_stride, (a.take_rows(&rows), b), part);
+        }
+    });
 }
 
 /// Some columns of [`product`], on this thread.
@@ -85,6 +84,7 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self) {
+        assert!(S::lanes32() <= WIDEST, "room for a vector");
         let k = self.a.dims[1];
         // As many accumulators as there are registers for.
         let vectors = if S::lanes32() >= 16 { 4 } else { 2 };
@@ -199,17 +199,17 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
         let (a, b, row_stride) = (self.a, self.b, self.row_stride);
         let n_columns = columns.len();
         for row in 0..a.dims[0] {
-            // SAFETY: as in `tile`; the buffers have room for the widest vectors, 16 lanes.
+            // SAFETY: as in `tile`; the buffers have room for a vector.
             unsafe {
                 let out = self.out.add(row * row_stride + columns.start);
-                let mut buffer = [0.0_f32; 16];
+                let mut buffer = [0.0_f32; WIDEST];
                 if depth.start > 0 {
                     std::ptr::copy_nonoverlapping(out, buffer.as_mut_ptr(), n_columns);
                 }
                 let mut sum: Vector<S, f32> = vload_unaligned(buffer.as_ptr());
                 for inner in depth.clone() {
                     let values = &b.values[inner * b.strides[0] + columns.start..][..n_columns];
-                    let mut weights = [0.0_f32; 16];
+                    let mut weights = [0.0_f32; WIDEST];
                     weights[..n_columns].copy_from_slice(values);
                     let weights: Vector<S, f32> = vload_unaligned(weights.as_ptr());
                     let factor = a.values[row * a.strides[0] + inner * a.strides[1]];
@@ -227,9 +227,15 @@ mod tests {
     use super::super::tests::numbers;
     use super::*;
 
+    /// More than a part has.
+    const MOST: usize = 70;
+
     fn found(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-        assert!(applies(&a, &b));
-        super::super::product(a, b)
+        let [m, n] = [a.dims[0], b.dims[1]];
+        let mut out = vec![f32::NAN; m * n];
+        // SAFETY: there is room for the result.
+        unsafe { product(out.as_mut_ptr(), n, (a, b)) };
+        out
     }
 
     #[test]
@@ -246,7 +252,7 @@ mod tests {
             let (x, w) = (numbers(MOST * k, 1), numbers(k * n, 2));
             let b = Matrix::rows(&w, [k, n]);
             let all = found(Matrix::rows(&x, [MOST, k]), b);
-            for m in [1, 2, 3, 4, 5, 6, 7, 12, 16, 17, 33, 63] {
+            for m in [1, 2, 3, 4, 5, 6, 7, 12, 16, 17, 33, 63, 65] {
                 let some = found(Matrix::rows(&x[..m * k], [m, k]), b);
                 assert_eq!(some, all[..m * n], "{m} of {MOST} rows, {k} x {n}");
             }

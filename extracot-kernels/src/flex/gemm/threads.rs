@@ -1,4 +1,4 @@
-//! Columns of a product shared among threads.
+//! Parts of a product shared among threads.
 
 use std::ops::Range;
 
@@ -12,12 +12,14 @@ use crate::flex::chunks::is_in_pool;
 const WEIGHTS: usize = 1 << 17;
 /// Columns that one thread takes are a multiple of this.
 const COLUMNS: usize = 64;
+/// Rows of a part: as many as the kernels for few rows are made for.
+pub(super) const ROWS: usize = 64;
 
-/// Memory of a result that threads write to, each its own columns.
+/// Memory of a result that threads write to, each its own part.
 #[derive(Clone, Copy)]
 struct Out(*mut f32);
 
-// SAFETY: `share_columns` gives it to calls for different columns only.
+// SAFETY: `share` gives it to calls for different parts only.
 unsafe impl Sync for Out {}
 
 impl Out {
@@ -26,28 +28,34 @@ impl Out {
     }
 }
 
-/// Calls `part` with `out` for ranges that make up all columns of a product of `m x k` with `k x n`: one call, or
-/// one per thread.
-pub(super) fn share_columns(
+/// Calls `part` with `out` and the rows and columns of parts that make up a product of `m x k` with `k x n`, on
+/// this thread or on all.
+pub(super) fn share(
     [m, k, n]: [usize; 3],
     out: *mut f32,
-    part: impl Fn(*mut f32, Range<usize>) + Sync,
+    part: impl Fn(*mut f32, Range<usize>, Range<usize>) + Sync,
 ) {
     let n_weights = k.saturating_mul(n);
     let is_shared = match is_in_pool() {
         true => n_weights >= WEIGHTS,
         false => n_weights.saturating_mul(m) >= PARALLEL,
     };
-    if !is_shared {
-        part(out, 0..n);
-        return;
-    }
-    let per_thread = n
-        .div_ceil(rayon::current_num_threads())
-        .next_multiple_of(COLUMNS);
+    let per_part = match is_shared && m <= ROWS {
+        true => n
+            .div_ceil(rayon::current_num_threads())
+            .next_multiple_of(COLUMNS),
+        false => n.max(1),
+    };
+    let n_columns = n.div_ceil(per_part);
     let out = Out(out);
-    (0..n.div_ceil(per_thread)).into_par_iter().for_each(|idx| {
-        let columns = idx * per_thread..((idx + 1) * per_thread).min(n);
-        part(out.pointer(), columns);
-    });
+    let work = |idx: usize| {
+        let (row, column) = (idx / n_columns * ROWS, idx % n_columns * per_part);
+        let columns = column..(column + per_part).min(n);
+        part(out.pointer(), row..(row + ROWS).min(m), columns);
+    };
+    let parts = 0..m.div_ceil(ROWS) * n_columns;
+    match is_shared {
+        true => parts.into_par_iter().for_each(work),
+        false => parts.for_each(work),
+    }
 }
