@@ -16,6 +16,7 @@
 //! Our own choice: see `docs/decisions/0013-fused-cpu-operations.md`.
 #![recursion_limit = "256"]
 
+mod adamw;
 #[cfg(feature = "flex")]
 mod flex;
 mod ops;
@@ -25,6 +26,7 @@ mod vectorized;
 mod visible;
 mod workers;
 
+pub use adamw::{AdamWStep, adamw};
 pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
 pub use sampling_weights::sampling_weights;
 pub use visible::{MASKED, VisibleKeys};

@@ -4,6 +4,7 @@
 use burn::tensor::activation::{log_softmax, silu, softmax};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
+use crate::AdamWStep;
 use crate::visible::VisibleKeys;
 
 /// See [`crate::silu_gate`].
@@ -78,4 +79,18 @@ pub fn target_logprobs(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     log_softmax(logits, 1)
         .gather(1, targets)
         .reshape([n_targets])
+}
+
+/// See [`crate::adamw`].
+pub fn adamw<const D: usize>(
+    weights: Tensor<D>,
+    grad: Tensor<D>,
+    [first, second]: [Tensor<D>; 2],
+    step: AdamWStep,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let first = first * step.beta_1 + grad.clone() * (1.0 - step.beta_1);
+    let second = second * step.beta_2 + grad.square() * (1.0 - step.beta_2);
+    let root = (second.clone() / step.correction_2).sqrt() + step.epsilon;
+    let change = first.clone() / step.correction_1 / root * step.rate;
+    (weights * step.kept - change, [first, second])
 }

@@ -21,18 +21,19 @@ pub fn sampling_weights(logits: &[f32], (largest, scale): (f32, f64), weights: &
     vectorized(
         #[inline(always)]
         || {
+            // Two loops: one that also added lane by lane is not vectorized.
+            for (out, logit) in weights.iter_mut().zip(logits) {
+                *out = exp((f64::from(*logit) - largest) * scale);
+            }
             let mut lanes = [0.0; LANES];
-            let (chunks, rest) = logits.as_chunks::<LANES>();
-            let (out, out_rest) = weights.as_chunks_mut::<LANES>();
-            for (logits, out) in chunks.iter().zip(out) {
-                for lane in 0..LANES {
-                    out[lane] = exp((f64::from(logits[lane]) - largest) * scale);
-                    lanes[lane] += out[lane];
+            let (chunks, rest) = weights.as_chunks::<LANES>();
+            for chunk in chunks {
+                for (lane, weight) in lanes.iter_mut().zip(chunk) {
+                    *lane += weight;
                 }
             }
-            for (lane, (logit, out)) in lanes.iter_mut().zip(rest.iter().zip(out_rest)) {
-                *out = exp((f64::from(*logit) - largest) * scale);
-                *lane += *out;
+            for (lane, weight) in lanes.iter_mut().zip(rest) {
+                *lane += weight;
             }
             lanes.iter().sum()
         },

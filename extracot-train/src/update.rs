@@ -1,5 +1,6 @@
 //! One optimizer step: sharded gradients, global-norm clipping, schedule, AdamW. All loops use it.
 
+mod adamw;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -12,12 +13,13 @@ use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::optim::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::lr_scheduler::sequential::SequentialLrSchedulerConfig;
-use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, ExecutionError, Tensor};
 use extracot_models::ModelError;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use adamw::AdamW;
 
 /// Settings of the optimizer and its schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -129,23 +131,17 @@ impl Updater {
                 "clip_norm = {clip_norm}, learning_rate = {learning_rate}: both have to be above 0"
             )));
         }
-        let adamw = |weight_decay: f32| {
-            AdamWConfig::new()
-                .with_beta_1(config.beta_1)
-                .with_beta_2(config.beta_2)
-                .with_epsilon(1e-8)
-                .with_weight_decay(weight_decay)
-        };
         let mut without_decay = vec!["(?i)norm", "bias$"];
         if !config.decay_embeddings {
             without_decay.push("(?i)embed");
         }
         let without_decay = ParamGroup::from_any_regexes(without_decay)
             .map_err(|error| optimizer_error(format!("{error:?}")))?;
-        let optimizer =
-            adamw(config.weight_decay)
-                .init()
-                .with_group(without_decay, adamw(0.0).build(), None);
+        let optimizer = ModuleOptimizer::from(AdamW::new(config, config.weight_decay)).with_group(
+            without_decay,
+            AdamW::new(config, 0.0),
+            None,
+        );
 
         let peak = config.learning_rate;
         let warmup = config.warmup_steps.min(n_steps.saturating_sub(1));
@@ -255,29 +251,32 @@ impl Updater {
         F: Fn(&M, &S) -> ShardGradients + Sync,
     {
         hand_over(device)?;
-        let results: Vec<Result<ShardGradients, TrainError>> = thread::scope(|scope| {
-            let workers: Vec<_> = shards
-                .iter()
-                .map(|shard| {
-                    // A fork has leaves of its own, so the graphs of the shards stay apart.
-                    let model = model.clone().fork(device);
-                    let gradients = &gradients;
-                    scope.spawn(move || {
-                        let found = gradients(&model, shard);
-                        hand_over(device)?;
-                        Ok(found)
+        let compute = |model: M, shard: &S| {
+            let found = gradients(&model, shard);
+            hand_over(device)?;
+            Ok(found)
+        };
+        // A fork has leaves of its own, so the graphs of the shards stay apart.
+        let fork = || model.clone().fork(device);
+        let results: Vec<Result<ShardGradients, TrainError>> = match shards {
+            // Here, so that what it allocates is used again by the optimizer: threads have heaps of their own.
+            [shard] => vec![compute(fork(), shard)],
+            _ => thread::scope(|scope| {
+                let workers: Vec<_> = shards
+                    .iter()
+                    .map(|shard| {
+                        let (model, compute) = (fork(), &compute);
+                        scope.spawn(move || compute(model, shard))
                     })
-                })
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| {
+                    .collect();
+                let results = workers.into_iter().map(|worker| {
                     worker
                         .join()
                         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        });
+                });
+                results.collect()
+            }),
+        };
         let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         let loss: f64 = results.iter().map(|shard| shard.loss).sum();
         let mut accumulator = GradientsAccumulator::new();

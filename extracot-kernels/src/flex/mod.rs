@@ -1,6 +1,7 @@
 //! The fused code for the Flex device: slices of f32, in loops that the compiler vectorizes for the
 //! processor it finds at run time.
 
+mod adamw;
 mod attention;
 mod chunks;
 mod gemm;
@@ -21,6 +22,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{Bytes, DType, Shape, Tensor};
 
+use crate::AdamWStep;
 use crate::visible::Ranges;
 
 /// Whether a tensor is one that the fused code takes.
@@ -51,6 +53,30 @@ pub(crate) trait Kernels: Backend {
         v: FloatTensor<Self>,
         ranges: Arc<Ranges>,
     ) -> FloatTensor<Self>;
+}
+
+/// The operations without a gradient.
+#[backend_extension(Flex)]
+pub(crate) trait Steps: Backend {
+    fn adamw(
+        weights: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+impl Steps for Flex {
+    fn adamw(
+        weights: FlexTensor,
+        grad: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        step: AdamWStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        adamw::adamw(weights, &grad, [first, second], step)
+    }
 }
 
 impl Kernels for Flex {
@@ -146,10 +172,15 @@ fn owned(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
 
 /// A tensor whose values may be overwritten: `tensor` itself, or a copy of it.
 fn to_overwrite(tensor: FlexTensor) -> FlexTensor {
-    let mut tensor = tensor.to_contiguous();
-    match owned(&mut tensor) {
-        Some(_) => tensor,
-        None => self::tensor(values(&tensor).to_vec(), tensor.layout().shape().clone()),
+    let mut contiguous = tensor.to_contiguous();
+    // A second handle, with which it would be copied every time.
+    drop(tensor);
+    match owned(&mut contiguous) {
+        Some(_) => contiguous,
+        None => {
+            let shape = contiguous.layout().shape().clone();
+            self::tensor(values(&contiguous).to_vec(), shape)
+        }
     }
 }
 

@@ -460,3 +460,40 @@ fn other_dtypes_are_composed() {
         plain::silu_gate(x.clone(), x).into_data()
     );
 }
+
+#[test]
+fn a_step_of_adamw_gives_the_bytes_of_tensor_operations_and_spares_what_others_hold() {
+    let step = crate::AdamWStep {
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-8,
+        correction_1: 0.271,
+        correction_2: 0.002_997,
+        kept: 0.99,
+        rate: 0.01,
+    };
+    for shape in [[1, 1], [3, 7], [9, 1025], [300, 500]] {
+        let [weights, grad, first, root] = [1, 2, 3, 4].map(|seed| numbers(seed, shape));
+        let second = root.square();
+        let before = floats(weights.clone());
+        let found = crate::adamw(
+            weights.clone(),
+            grad.clone(),
+            [first.clone(), second.clone()],
+            step,
+        );
+        assert_eq!(floats(weights.clone()), before);
+        let expected = plain::adamw(weights, grad, [first, second], step);
+        let all = |(weights, [first, second]): (Tensor<2>, [Tensor<2>; 2])| {
+            [weights, first, second].map(floats)
+        };
+        assert_eq!(all(found), all(expected), "{shape:?}");
+    }
+    // By hand: m = 0.9 * 2 + 0.1 * 1, v = 0.999 * 4 + 0.001, w = 0.99 - 0.01 (1.9 / 0.271) / sqrt(3.997 / 0.002997).
+    let one = |value: f32| Tensor::<1>::from_data([value], &Device::flex());
+    let (weight, [first, second]) = crate::adamw(one(1.0), one(1.0), [one(2.0), one(4.0)], step);
+    let found = [weight, first, second].map(|tensor| floats(tensor)[0]);
+    for (found, expected) in found.iter().zip([0.988_080_2, 1.9, 3.997]) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}

@@ -12,6 +12,8 @@ use super::threads::share;
 const LARGE: usize = 1 << 17;
 /// Columns of a tile.
 const COLUMNS: usize = 4;
+/// The same where there are registers for more.
+const COLUMNS_OF_MANY_REGISTERS: usize = 6;
 /// Columns of a tile of one row, so that enough sums are under way.
 const COLUMNS_OF_ONE: usize = 8;
 
@@ -58,39 +60,38 @@ impl WithSimd for Columns<'_> {
     fn with_simd<S: Simd>(self) {
         let most = match self.a.dims[0] {
             1 => COLUMNS_OF_ONE,
+            _ if S::lanes32() >= 16 => COLUMNS_OF_MANY_REGISTERS,
             _ => COLUMNS,
         };
         let mut column = self.columns.start;
         while column < self.columns.end {
             let left = self.columns.end - column;
             // SAFETY: the columns that are taken are among those left.
-            unsafe {
-                if left >= most && most == COLUMNS_OF_ONE {
-                    self.rows::<S, COLUMNS_OF_ONE>(column);
-                    column += COLUMNS_OF_ONE;
-                } else if left >= COLUMNS {
-                    self.rows::<S, COLUMNS>(column);
-                    column += COLUMNS;
-                } else {
-                    self.rows::<S, 1>(column);
-                    column += 1;
+            column += unsafe {
+                match left.min(most) {
+                    COLUMNS_OF_ONE => self.rows::<S, COLUMNS_OF_ONE>(column),
+                    COLUMNS_OF_MANY_REGISTERS if most == COLUMNS_OF_MANY_REGISTERS => {
+                        self.rows::<S, COLUMNS_OF_MANY_REGISTERS>(column)
+                    }
+                    COLUMNS.. => self.rows::<S, COLUMNS>(column),
+                    _ => self.rows::<S, 1>(column),
                 }
-            }
+            };
         }
     }
 }
 
 impl Columns<'_> {
-    /// All rows of `C` columns, which stay in the nearest cache.
+    /// All rows of `C` columns, which stay in the nearest cache; the number of columns.
     ///
     /// # Safety
     ///
     /// The columns are among those of the result.
     #[inline(always)]
-    unsafe fn rows<S: Simd, const C: usize>(&self, column: usize) {
+    unsafe fn rows<S: Simd, const C: usize>(&self, column: usize) -> usize {
         let m = self.a.dims[0];
         // As many sums as there are registers for.
-        let most = if S::lanes32() >= 16 && C <= COLUMNS {
+        let most = if S::lanes32() >= 16 && C <= COLUMNS_OF_MANY_REGISTERS {
             4
         } else {
             2
@@ -108,6 +109,7 @@ impl Columns<'_> {
             }
             row += (m - row).min(most);
         }
+        C
     }
 
     /// `R` rows of `C` columns.

@@ -4,6 +4,8 @@
 //! Every element is one chain of multiplications and additions over the inner dimension, in order, as in
 //! `gemm`: a row comes out the same whatever else is in its batch.
 
+use std::iter::StepBy;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
@@ -17,9 +19,13 @@ const WIDEST: usize = 16;
 const TILE: usize = 6;
 /// Rows of the second matrix that are read side by side, each from its start to its end: few where reading
 /// them takes the time, more where the rows of the result are read and written as often.
-const DEPTHS: [usize; 2] = [8, 64];
-/// Rows of the result up to which the first depth is better.
-const SHALLOW: usize = 16;
+const DEPTHS: [usize; 2] = [16, 64];
+/// Rows of the result up to which the first depth is better. Above, a panel of weights is copied to where its rows
+/// are next to each other: as far apart as they are, a power of two most often, a cache holds a few of them only.
+const SHALLOW: usize = 8;
+/// Weights of a panel: the larger depth of four of the widest vectors.
+const PANEL: usize = DEPTHS[1] * 4 * WIDEST;
+
 /// Writes `a b` into rows of `out` that are `row_stride` apart.
 ///
 /// # Safety
@@ -68,6 +74,37 @@ fn added<S: Simd, const IS_FUSED: bool>(
         true => factor.mul_add(weights, sum),
         false => factor * weights + sum,
     }
+}
+
+/// Asks for what will be read soon, wherever it is: to strided rows the processor does not look ahead by itself.
+#[inline(always)]
+fn prefetch(values: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: all processors of this architecture have the instruction, which reads nothing and never fails.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(values.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
+
+/// Where the weights of some vectors of columns lie, and those of the columns behind them.
+#[derive(Clone, Copy)]
+struct Panel {
+    first: *const f32,
+    stride: usize,
+    /// Asked for, never read.
+    behind: *const f32,
+    behind_stride: usize,
+}
+
+/// A tile: its first row and column, and the inner values to add.
+struct Place {
+    row: usize,
+    column: usize,
+    depth: Range<usize>,
+    /// Vectors of the columns behind this tile that it asks for.
+    lines: StepBy<Range<usize>>,
 }
 
 /// Some columns of a product. Whoever makes one promises what [`columns`] asks for.
@@ -124,18 +161,47 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     #[inline(always)]
     unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, column: usize) {
         let m = self.a.dims[0];
+        let (lanes, stride) = (S::lanes32(), self.b.strides[0]);
+        let mut copy = MaybeUninit::<[f32; PANEL]>::uninit();
+        // SAFETY: `Matrix::new` checked that all elements of `b` lie in its slice, and those of a row are next to
+        // each other (`columns`); there is room for as many rows as the larger depth.
+        let weights = unsafe {
+            let first = self.b.values.as_ptr().add(depth.start * stride + column);
+            let mut weights = Panel {
+                first,
+                stride,
+                behind: first.wrapping_add(V * lanes),
+                behind_stride: stride,
+            };
+            if m > SHALLOW {
+                let copy: *mut f32 = copy.as_mut_ptr().cast();
+                for inner in 0..depth.len() {
+                    for v in 0..V {
+                        let values = vload_unaligned::<S, _>(first.add(inner * stride + v * lanes));
+                        vstore_unaligned(copy.add((inner * V + v) * lanes), values);
+                    }
+                }
+                (weights.first, weights.stride) = (copy, V * lanes);
+            }
+            weights
+        };
         let per_tile = m.div_ceil(m.div_ceil(TILE));
-        for first in (0..m).step_by(per_tile) {
-            let depth = depth.clone();
+        for (idx, row) in (0..m).step_by(per_tile).enumerate() {
+            let place = Place {
+                row,
+                column,
+                depth: depth.clone(),
+                lines: (idx..V).step_by(m.div_ceil(per_tile)),
+            };
             // SAFETY: as many rows as are left, at most `TILE`.
             unsafe {
-                match (m - first).min(per_tile) {
-                    1 => self.tile::<S, 1, V>(depth, first, column),
-                    2 => self.tile::<S, 2, V>(depth, first, column),
-                    3 => self.tile::<S, 3, V>(depth, first, column),
-                    4 => self.tile::<S, 4, V>(depth, first, column),
-                    5 => self.tile::<S, 5, V>(depth, first, column),
-                    _ => self.tile::<S, 6, V>(depth, first, column),
+                match (m - row).min(per_tile) {
+                    1 => self.tile::<S, 1, V>(place, weights),
+                    2 => self.tile::<S, 2, V>(place, weights),
+                    3 => self.tile::<S, 3, V>(place, weights),
+                    4 => self.tile::<S, 4, V>(place, weights),
+                    5 => self.tile::<S, 5, V>(place, weights),
+                    _ => self.tile::<S, 6, V>(place, weights),
                 }
             }
         }
@@ -145,36 +211,36 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     ///
     /// # Safety
     ///
-    /// Rows and columns are among those of the result.
+    /// Rows and columns are among those of the result, and `weights` points to the panel of these columns.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize, const V: usize>(
-        &self,
-        depth: Range<usize>,
-        row: usize,
-        column: usize,
-    ) {
-        let (a, b, row_stride) = (self.a, self.b, self.row_stride);
-        let lanes = S::lanes32();
+    unsafe fn tile<S: Simd, const R: usize, const V: usize>(&self, place: Place, panel: Panel) {
+        let (a, row_stride, lanes) = (self.a, self.row_stride, S::lanes32());
         let mut sums = [[0.0_f32.splat::<S>(); V]; R];
-        // SAFETY: the caller's promise for `out`. `Matrix::new` checked that all elements of `a` and `b` lie
-        // in their slices, and those of a row of `b` are next to each other (`applies`).
+        // SAFETY: the caller's promise for `out` and the panel. `Matrix::new` checked that all elements of `a` lie
+        // in its slice.
         unsafe {
-            let out = self.out.add(row * row_stride + column);
-            if depth.start > 0 {
+            let out = self.out.add(place.row * row_stride + place.column);
+            if place.depth.start > 0 {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
                         *sum = vload_unaligned(out.add(r * row_stride + v * lanes));
                     }
                 }
             }
-            for inner in depth {
-                let values = b.values.as_ptr().add(inner * b.strides[0] + column);
+            for (at, inner) in place.depth.enumerate() {
+                for v in place.lines.clone() {
+                    prefetch(
+                        panel
+                            .behind
+                            .wrapping_add(at * panel.behind_stride + v * lanes),
+                    );
+                }
                 let mut weights = [0.0_f32.splat::<S>(); V];
                 for (v, weights) in weights.iter_mut().enumerate() {
-                    *weights = vload_unaligned(values.add(v * lanes));
+                    *weights = vload_unaligned(panel.first.add(at * panel.stride + v * lanes));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let place = (row + r) * a.strides[0] + inner * a.strides[1];
+                    let place = (place.row + r) * a.strides[0] + inner * a.strides[1];
                     let factor: Vector<S, f32> = (*a.values.as_ptr().add(place)).splat();
                     for (sum, weights) in sums.iter_mut().zip(&weights) {
                         *sum = added::<S, IS_FUSED>(factor, *weights, *sum);

@@ -12,6 +12,8 @@ use crate::flex::chunks::is_in_pool;
 const WEIGHTS: usize = 1 << 17;
 /// Columns that one thread takes are a multiple of this.
 const COLUMNS: usize = 64;
+/// Parts of a thread, where a part is large enough: a thread that wakes up late leaves some to the others.
+const PARTS: usize = 4;
 /// Rows of a part: as many as the kernels for few rows are made for.
 pub(super) const ROWS: usize = 64;
 
@@ -41,9 +43,10 @@ pub(super) fn share(
         false => n_weights.saturating_mul(m) >= PARALLEL,
     };
     let per_part = match is_shared && m <= ROWS {
-        true => n
-            .div_ceil(rayon::current_num_threads())
-            .next_multiple_of(COLUMNS),
+        true => {
+            let n_parts = (m / 4).clamp(1, PARTS) * rayon::current_num_threads();
+            n.div_ceil(n_parts).next_multiple_of(COLUMNS)
+        }
         false => n.max(1),
     };
     let n_columns = n.div_ceil(per_part);

@@ -115,10 +115,11 @@ pub(super) fn measure(
     device: &Device,
     report: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {
-    let model = work.model(device)?;
     for kind in &work.kinds {
+        // Anew, so that training holds no weights but those that it trains.
+        let model = work.model(device)?;
         match kind {
-            Kind::Train => report(train_steps(work, repeats, &model, device)?)?,
+            Kind::Train => report(train_steps(work, repeats, model, device)?)?,
             Kind::Prefill => report(prefill(work, repeats, &model, device)?)?,
             Kind::Decode => {
                 for rows in &work.decode_batches {

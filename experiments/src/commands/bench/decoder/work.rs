@@ -87,13 +87,13 @@ pub(super) fn updater(n_steps: usize) -> Result<Updater> {
 pub(super) fn train_steps(
     work: &DecoderWork,
     repeats: NonZeroUsize,
-    model: &Decoder,
+    model: Decoder,
     device: &Device,
 ) -> Result<Measurement> {
     let device = device.clone().autodiff();
     let batch = TrainBatch::new(work, &train_rows(work, model.vocab_size()));
     let mut updater = updater(repeats.get() + 1)?;
-    let mut current = Some(model.clone().train());
+    let mut current = Some(model.train());
     let timings = repeat(repeats, || {
         let model = current.take().context("a step failed before")?;
         let (next, _) = batch.step(&mut updater, model, &device)?;
