@@ -121,32 +121,40 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self) {
-        assert!(S::lanes32() <= WIDEST, "room for a vector");
+        let lanes = S::lanes32();
+        assert!(lanes <= WIDEST, "room for a vector");
         let k = self.a.dims[1];
         // As many accumulators as there are registers for.
-        let vectors = if S::lanes32() >= 16 { 4 } else { 2 };
+        let vectors = if lanes >= 16 { 4 } else { 2 };
         let most = DEPTHS[usize::from(self.a.dims[0] > SHALLOW)];
-        for start in (0..k).step_by(most) {
-            let depth = start..(start + most).min(k);
-            let mut column = self.columns.start;
-            while column < self.columns.end {
-                let left = self.columns.end - column;
-                // SAFETY: the columns that are taken are among those left.
-                unsafe {
-                    if left >= 4 * S::lanes32() && vectors == 4 {
+        let Range { start, end } = self.columns;
+        // SAFETY: the columns that are taken are among those left.
+        unsafe {
+            for depth in (0..k)
+                .step_by(most)
+                .map(|start| start..(start + most).min(k))
+            {
+                let mut column = start;
+                while end - column >= lanes {
+                    let left = end - column;
+                    if left >= 4 * lanes && vectors == 4 {
                         self.panel::<S, 4>(depth.clone(), column);
-                        column += 4 * S::lanes32();
-                    } else if left >= 2 * S::lanes32() {
+                        column += 4 * lanes;
+                    } else if left >= 2 * lanes {
                         self.panel::<S, 2>(depth.clone(), column);
-                        column += 2 * S::lanes32();
-                    } else if left >= S::lanes32() {
-                        self.panel::<S, 1>(depth.clone(), column);
-                        column += S::lanes32();
+                        column += 2 * lanes;
                     } else {
-                        self.rest::<S>(depth.clone(), column..self.columns.end);
-                        column = self.columns.end;
+                        self.panel::<S, 1>(depth.clone(), column);
+                        column += lanes;
                     }
                 }
+                if end - start < lanes {
+                    self.rest::<S>(depth, start..end);
+                }
+            }
+            // The last vector shares columns with the one before, and writes to them what is there.
+            if end - start >= lanes && !(end - start).is_multiple_of(lanes) {
+                self.panel::<S, 1>(0..k, end - lanes);
             }
         }
     }
@@ -173,7 +181,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
                 behind: first.wrapping_add(V * lanes),
                 behind_stride: stride,
             };
-            if m > SHALLOW {
+            if m > SHALLOW && depth.len() <= DEPTHS[1] {
                 let copy: *mut f32 = copy.as_mut_ptr().cast();
                 for inner in 0..depth.len() {
                     for v in 0..V {
