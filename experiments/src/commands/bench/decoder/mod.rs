@@ -115,15 +115,20 @@ pub(super) fn measure(
     device: &Device,
     report: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {
+    // Training takes it, so that it holds no weights but those that it trains.
+    let mut loaded = None;
     for kind in &work.kinds {
-        // Anew, so that training holds no weights but those that it trains.
-        let model = work.model(device)?;
+        let model = match loaded.take() {
+            Some(model) => model,
+            None => work.model(device)?,
+        };
         match kind {
             Kind::Train => report(train_steps(work, repeats, model, device)?)?,
-            Kind::Prefill => report(prefill(work, repeats, &model, device)?)?,
+            Kind::Prefill => report(prefill(work, repeats, loaded.insert(model), device)?)?,
             Kind::Decode => {
+                let model = loaded.insert(model);
                 for rows in &work.decode_batches {
-                    report(decode(work, (*rows, repeats), &model, device)?)?;
+                    report(decode(work, (*rows, repeats), model, device)?)?;
                 }
             }
         }
