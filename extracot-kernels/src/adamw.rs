@@ -44,7 +44,7 @@ pub struct AdamWStep {
 ///
 /// # Panics
 ///
-/// If the shapes differ, or a tensor is tracked by autodiff.
+/// If the shapes differ, or a tensor is on an autodiff device.
 ///
 /// # Source
 ///

@@ -1,5 +1,5 @@
-//! Fused differentiable operations: each is one pass over memory where tensor operations would take
-//! several.
+//! Fused operations, differentiable but for the optimizer's step: each is one pass over memory where tensor
+//! operations would take several.
 //!
 //! A function here takes and gives tensors of any device. On the Flex device, in f32, it runs code of its
 //! own, forward and backward, through burn's backend extension; on every other device, and in other

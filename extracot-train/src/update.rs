@@ -205,12 +205,16 @@ impl Updater {
         Ok(self)
     }
 
-    /// Computes the loss of every shard on its own thread, adds the gradients in shard order, and
-    /// steps. The number of shards is part of the result (the order of additions), the number of
-    /// threads is not.
+    /// Computes the loss of every shard, several shards each on a thread of its own, adds the gradients in shard
+    /// order, and steps. The number of shards is part of the result (the order of additions), the number of
+    /// threads is not. Without a shard only the schedule steps.
     ///
     /// The total loss is the sum of the shards' losses: each must already be divided by what the
     /// whole batch is divided by.
+    ///
+    /// # Panics
+    ///
+    /// If `loss` panics.
     ///
     /// # Errors
     ///
@@ -234,6 +238,10 @@ impl Updater {
     }
 
     /// [`Self::step`] for a loss that computes its gradients itself.
+    ///
+    /// # Panics
+    ///
+    /// If `gradients` panics.
     ///
     /// # Errors
     ///

@@ -160,9 +160,11 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
 /// bits, so that a row comes out the same whatever is beside it; it may be a little slower for many rows.
 /// `gemm` computes a single row of a product with small weights in columns in another order still.
 pub(super) fn steady_product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    if dots::applies(&a, &b) {
+    let [k, n] = b.dims;
+    let is_long = k > LONGEST_CHAIN;
+    if dots::applies(&a, &b) || is_long && dots::is_possible(&a, &b) {
         product_by(Kernel::Dots, a, b)
-    } else if b.has_slices_as_rows() && b.dims[0] > LONGEST_CHAIN {
+    } else if b.has_slices_as_rows() && (is_long || n == 1) {
         product_by(Kernel::FewRows, a, b)
     } else {
         product(a, b)

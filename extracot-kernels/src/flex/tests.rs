@@ -343,15 +343,25 @@ fn inputs_that_are_held_elsewhere_stay_as_they_are() {
 
 #[test]
 fn a_row_of_inference_does_not_depend_on_those_beside_it() {
-    // More inner values than `gemm` adds in one chain; large weights in rows and in columns.
-    let x = numbers::<2>(1, [130, 1200]).inner();
-    let rows = numbers::<2>(2, [1200, 120]).inner();
-    let columns = numbers::<2>(3, [120, 1200]).inner().transpose();
-    for weight in [rows, columns] {
+    // More inner values than `gemm` adds in one chain; weights in rows and in columns, large and small; one column.
+    let rows = |k: usize, n: usize| numbers::<2>(2, [k, n]).inner();
+    let columns = |k: usize, n: usize| rows(n, k).transpose();
+    for weight in [
+        rows(1200, 120),
+        columns(1200, 120),
+        columns(1200, 12),
+        rows(500, 1),
+        rows(1200, 1),
+    ] {
+        let [k, n] = weight.dims();
+        let x = numbers::<2>(1, [130, k]).inner();
         let all = floats(ops::linear(x.clone(), weight.clone()));
         for n_rows in [1, 2, 40, 64, 65] {
             let some = ops::linear(x.clone().narrow(0, 0, n_rows), weight.clone());
-            assert!(floats(some) == all[..n_rows * 120], "{n_rows} rows");
+            assert!(
+                floats(some) == all[..n_rows * n],
+                "{n_rows} rows, {k} x {n}"
+            );
         }
     }
 }

@@ -97,15 +97,16 @@ mod tests {
             let mut theirs = (start, None);
             for step in 1..=4 {
                 let rate = 0.1 / f64::from(step);
-                // A column without a gradient, one of a transposed view.
+                // A transposed view, in which one row has no gradient.
                 let grad = Tensor::random([67, 130], Distribution::Normal(0.0, 0.1), &device);
-                let grad = grad.swap_dims(0, 1).slice_fill([0..130, 3..4], 0.0);
+                let grad = grad.slice_fill([3..4, 0..130], 0.0).swap_dims(0, 1);
                 mine = ours.step(rate, mine.0, grad.clone(), mine.1);
                 theirs = burns.step(rate, theirs.0, grad, theirs.1);
                 let bytes = |(weights, state): &(Tensor<2>, Option<AdamWState<2>>)| {
                     let state = state.clone().map(|state| state.momentum);
+                    let time = state.as_ref().map(|m| m.time);
                     let moments = state.map(|m| [m.moment_1, m.moment_2].map(Tensor::into_data));
-                    (weights.to_data(), moments)
+                    (weights.to_data(), time, moments)
                 };
                 assert_eq!(bytes(&mine), bytes(&theirs), "step {step}");
             }

@@ -17,10 +17,15 @@ const COLUMNS_OF_MANY_REGISTERS: usize = 6;
 /// Columns of a tile of one row, so that enough sums are under way.
 const COLUMNS_OF_ONE: usize = 8;
 
-/// Whether [`product`] can compute `a b` and has something to gain.
+/// Whether [`product`] can compute `a b`.
+pub(super) fn is_possible(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
+    a.has_slices_as_rows() && b.has_slices_as_columns()
+}
+
+/// Whether it also has something to gain.
 pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
     let [k, n] = b.dims;
-    a.has_slices_as_rows() && b.has_slices_as_columns() && k.saturating_mul(n) >= LARGE
+    is_possible(a, b) && k.saturating_mul(n) >= LARGE
 }
 
 /// Writes `a b` into rows of `out` that are `row_stride` apart. Every element is summed in the lanes of the
@@ -28,7 +33,8 @@ pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
 ///
 /// # Safety
 ///
-/// All elements of the result lie in the memory that `out` points to, and nothing else uses it; [`applies`].
+/// All elements of the result lie in the memory that `out` points to, and nothing else uses it; the inner
+/// dimensions are the same; [`is_possible`].
 pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
     let dims = [a.dims[0], b.dims[0], b.dims[1]];
     share(dims, out, |out, rows, columns| {

@@ -1,5 +1,5 @@
 //! Products with few rows, as decoding has them. A general product packs its matrices first, which for few
-//! rows takes as long as the product; here weights are read once and where they lie.
+//! rows takes as long as the product; here weights are read once, where they lie or panel by panel.
 //!
 //! Every element is one chain of multiplications and additions over the inner dimension, in order, as in
 //! `gemm`: a row comes out the same whatever else is in its batch.
@@ -21,7 +21,7 @@ const TILE: usize = 6;
 /// them takes the time, more where the rows of the result are read and written as often.
 const DEPTHS: [usize; 2] = [16, 64];
 /// Rows of the result up to which the first depth is better. Above, a panel of weights is copied to where its rows
-/// are next to each other: as far apart as they are, a power of two most often, a cache holds a few of them only.
+/// are next to each other: they are a power of two apart most often, and of such rows a cache holds few.
 const SHALLOW: usize = 8;
 /// Weights of a panel: the larger depth of four of the widest vectors.
 const PANEL: usize = DEPTHS[1] * 4 * WIDEST;
@@ -30,8 +30,8 @@ const PANEL: usize = DEPTHS[1] * 4 * WIDEST;
 ///
 /// # Safety
 ///
-/// All elements of the result lie in the memory that `out` points to, and nothing else uses it; `b` has slices
-/// as rows.
+/// All elements of the result lie in the memory that `out` points to, and nothing else uses it; the inner
+/// dimensions are the same; `b` has slices as rows.
 pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
     let dims = [a.dims[0], b.dims[0], b.dims[1]];
     share(dims, out, |out, rows, part| {
@@ -47,7 +47,7 @@ pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'
 ///
 /// # Safety
 ///
-/// As for [`product`], for these columns; `b` has slices as rows.
+/// As for [`product`], for these columns, and there are rows and inner values.
 pub(super) unsafe fn columns<const IS_FUSED: bool>(
     out: *mut f32,
     row_stride: usize,
@@ -98,10 +98,10 @@ struct Panel {
     behind_stride: usize,
 }
 
-/// A tile: its first row and column, and the inner values to add.
+/// A tile: its first row, its columns, and the inner values to add.
 struct Place {
     row: usize,
-    column: usize,
+    columns: Range<usize>,
     depth: Range<usize>,
     /// Vectors of the columns behind this tile that it asks for.
     lines: StepBy<Range<usize>>,
@@ -124,69 +124,79 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
         let lanes = S::lanes32();
         assert!(lanes <= WIDEST, "room for a vector");
         let k = self.a.dims[1];
-        // As many accumulators as there are registers for.
-        let vectors = if lanes >= 16 { 4 } else { 2 };
         let most = DEPTHS[usize::from(self.a.dims[0] > SHALLOW)];
         let Range { start, end } = self.columns;
-        // SAFETY: the columns that are taken are among those left.
-        unsafe {
-            for depth in (0..k)
-                .step_by(most)
-                .map(|start| start..(start + most).min(k))
-            {
-                let mut column = start;
-                while end - column >= lanes {
-                    let left = end - column;
-                    if left >= 4 * lanes && vectors == 4 {
-                        self.panel::<S, 4>(depth.clone(), column);
-                        column += 4 * lanes;
-                    } else if left >= 2 * lanes {
-                        self.panel::<S, 2>(depth.clone(), column);
-                        column += 2 * lanes;
-                    } else {
-                        self.panel::<S, 1>(depth.clone(), column);
-                        column += lanes;
+        for depth in (0..k).step_by(most) {
+            let depth = depth..(depth + most).min(k);
+            let mut column = start;
+            while column < end {
+                let width = match end - start < lanes {
+                    true => end - start,
+                    false => panel_width(end - column, lanes),
+                };
+                let columns = column..column + width;
+                // SAFETY: these columns are among those left, and the vectors as many as hold them.
+                unsafe {
+                    match width.div_ceil(lanes) {
+                        _ if width < lanes => self.rest::<S>(depth.clone(), columns),
+                        1 => self.panel::<S, 1>(depth.clone(), columns),
+                        2 => self.panel::<S, 2>(depth.clone(), columns),
+                        3 => self.panel::<S, 3>(depth.clone(), columns),
+                        _ => self.panel::<S, 4>(depth.clone(), columns),
                     }
                 }
-                if end - start < lanes {
-                    self.rest::<S>(depth, start..end);
-                }
-            }
-            // The last vector shares columns with the one before, and writes to them what is there.
-            if end - start >= lanes && !(end - start).is_multiple_of(lanes) {
-                self.panel::<S, 1>(0..k, end - lanes);
+                column += width;
             }
         }
     }
 }
 
+/// Columns of the next panel of those left, at least a vector: as many vectors as there are registers for, the last
+/// of which may overlap the one before. What a panel leaves is nothing or a vector and more.
+fn panel_width(left: usize, lanes: usize) -> usize {
+    let most = if lanes >= 16 { 4 * lanes } else { 2 * lanes };
+    match left {
+        _ if left <= most => left,
+        _ if left >= most + lanes => most,
+        _ => most / 2,
+    }
+}
+
 impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
-    /// All rows of `V` vectors of columns.
+    /// All rows of columns that `V` vectors hold.
     ///
     /// # Safety
     ///
-    /// The columns are among those of the result.
+    /// The columns are among those of the result, a vector or more, and as many as `V` vectors hold but not `V - 1`;
+    /// `depth` is among the inner values, and no longer than the larger of [`DEPTHS`].
     #[inline(always)]
-    unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, column: usize) {
+    unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, columns: Range<usize>) {
         let m = self.a.dims[0];
         let (lanes, stride) = (S::lanes32(), self.b.strides[0]);
+        debug_assert!(depth.len() * V * lanes <= PANEL);
+        let last = columns.len() - lanes;
+        let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
         let mut copy = MaybeUninit::<[f32; PANEL]>::uninit();
         // SAFETY: `Matrix::new` checked that all elements of `b` lie in its slice, and those of a row are next to
         // each other (`columns`); there is room for as many rows as the larger depth.
         let weights = unsafe {
-            let first = self.b.values.as_ptr().add(depth.start * stride + column);
+            let first = self
+                .b
+                .values
+                .as_ptr()
+                .add(depth.start * stride + columns.start);
             let mut weights = Panel {
                 first,
                 stride,
-                behind: first.wrapping_add(V * lanes),
+                behind: first.wrapping_add(columns.len()),
                 behind_stride: stride,
             };
-            if m > SHALLOW && depth.len() <= DEPTHS[1] {
+            if m > SHALLOW {
                 let copy: *mut f32 = copy.as_mut_ptr().cast();
                 for inner in 0..depth.len() {
                     for v in 0..V {
-                        let values = vload_unaligned::<S, _>(first.add(inner * stride + v * lanes));
-                        vstore_unaligned(copy.add((inner * V + v) * lanes), values);
+                        let values = vload_unaligned::<S, _>(first.add(inner * stride + offset(v)));
+                        vstore_unaligned(copy.add(inner * V * lanes + offset(v)), values);
                     }
                 }
                 (weights.first, weights.stride) = (copy, V * lanes);
@@ -197,7 +207,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
         for (idx, row) in (0..m).step_by(per_tile).enumerate() {
             let place = Place {
                 row,
-                column,
+                columns: columns.clone(),
                 depth: depth.clone(),
                 lines: (idx..V).step_by(m.div_ceil(per_tile)),
             };
@@ -215,23 +225,26 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
         }
     }
 
-    /// `R` rows of `V` vectors of columns, which stay in registers.
+    /// `R` rows of the columns that `V` vectors hold, which stay in registers. Where the last two vectors overlap, both
+    /// compute the same.
     ///
     /// # Safety
     ///
-    /// Rows and columns are among those of the result, and `weights` points to the panel of these columns.
+    /// Rows and columns are among those of the result, and `panel` is that of these columns.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize, const V: usize>(&self, place: Place, panel: Panel) {
         let (a, row_stride, lanes) = (self.a, self.row_stride, S::lanes32());
+        let last = place.columns.len() - lanes;
+        let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
         let mut sums = [[0.0_f32.splat::<S>(); V]; R];
         // SAFETY: the caller's promise for `out` and the panel. `Matrix::new` checked that all elements of `a` lie
         // in its slice.
         unsafe {
-            let out = self.out.add(place.row * row_stride + place.column);
+            let out = self.out.add(place.row * row_stride + place.columns.start);
             if place.depth.start > 0 {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = vload_unaligned(out.add(r * row_stride + v * lanes));
+                        *sum = vload_unaligned(out.add(r * row_stride + offset(v)));
                     }
                 }
             }
@@ -245,7 +258,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
                 }
                 let mut weights = [0.0_f32.splat::<S>(); V];
                 for (v, weights) in weights.iter_mut().enumerate() {
-                    *weights = vload_unaligned(panel.first.add(at * panel.stride + v * lanes));
+                    *weights = vload_unaligned(panel.first.add(at * panel.stride + offset(v)));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let place = (place.row + r) * a.strides[0] + inner * a.strides[1];
@@ -257,7 +270,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, sum) in sums.iter().enumerate() {
-                    vstore_unaligned(out.add(r * row_stride + v * lanes), *sum);
+                    vstore_unaligned(out.add(r * row_stride + offset(v)), *sum);
                 }
             }
         }
@@ -320,6 +333,8 @@ mod tests {
             (16, 16),
             (17, 47),
             (33, 130),
+            (9, 24),
+            (66, 60),
             (40, 1000),
             (70, 8200),
         ] {
@@ -346,5 +361,16 @@ mod tests {
         let a = Matrix::new(&x, [2, 2], [1, 2]);
         let b = Matrix::new(&w, [2, 3], [4, 1]);
         assert_eq!(found(a, b), [1.0, 2.0, 4.0, 3.0, 4.0, 10.0]);
+        // What lies between the rows of the result stays.
+        for n in [24, 47, 60] {
+            let (x, w) = (numbers(9 * 70, 1), numbers(70 * n, 2));
+            let (a, b) = (Matrix::rows(&x, [9, 70]), Matrix::rows(&w, [70, n]));
+            let mut out = vec![7.0; 9 * (n + 5)];
+            // SAFETY: there is room for the result.
+            unsafe { product(out.as_mut_ptr(), n + 5, (a, b)) };
+            for (row, expected) in out.chunks(n + 5).zip(found(a, b).chunks(n)) {
+                assert_eq!(row, [expected, &[7.0; 5]].concat());
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::flex::chunks::is_in_pool;
 const WEIGHTS: usize = 1 << 17;
 /// Columns that one thread takes are a multiple of this.
 const COLUMNS: usize = 64;
-/// Parts of a thread, where a part is large enough: a thread that wakes up late leaves some to the others.
+/// Parts of a thread from 16 rows on, fewer below: a thread that wakes up late leaves some to the others.
 const PARTS: usize = 4;
 /// Rows of a part: as many as the kernels for few rows are made for.
 pub(super) const ROWS: usize = 64;

@@ -115,7 +115,7 @@ pub(super) fn measure(
     device: &Device,
     report: &mut dyn FnMut(Measurement) -> Result<()>,
 ) -> Result<()> {
-    // Training takes it, so that it holds no weights but those that it trains.
+    // Training takes what is loaded, so that it holds no weights but those that it trains.
     let mut loaded = None;
     for kind in &work.kinds {
         let model = match loaded.take() {
