@@ -74,23 +74,14 @@ impl Optimizer for AdamW {
 mod tests {
     use burn::tensor::Distribution;
 
+    use super::super::tests::config;
     use super::*;
 
     #[test]
     fn every_step_gives_the_bytes_of_burns_adamw() {
         let device = Device::flex();
-        let config = UpdateConfig {
-            learning_rate: 0.1,
-            warmup_steps: 0,
-            final_rate_share: 1.0,
-            weight_decay: 0.1,
-            decay_embeddings: true,
-            beta_1: 0.9,
-            beta_2: 0.95,
-            clip_norm: 1.0,
-        };
         for weight_decay in [0.1, 0.0] {
-            let ours = AdamW::new(&config, weight_decay);
+            let ours = AdamW::new(&config(), weight_decay);
             let burns = ours.first.clone();
             let start: Tensor<2> = Tensor::random([130, 67], Distribution::Default, &device);
             let mut mine = (start.clone(), None);

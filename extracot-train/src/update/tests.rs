@@ -4,7 +4,7 @@ use burn::tensor::TensorData;
 
 use super::*;
 
-fn config() -> UpdateConfig {
+pub(super) fn config() -> UpdateConfig {
     UpdateConfig {
         learning_rate: 0.1,
         warmup_steps: 0,

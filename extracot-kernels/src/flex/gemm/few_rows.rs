@@ -173,7 +173,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, columns: Range<usize>) {
         let m = self.a.dims[0];
         let (lanes, stride) = (S::lanes32(), self.b.strides[0]);
-        debug_assert!(depth.len() * V * lanes <= PANEL);
+        assert!(depth.len() * V * lanes <= PANEL, "room for a panel");
         let last = columns.len() - lanes;
         let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
         let mut copy = MaybeUninit::<[f32; PANEL]>::uninit();
