@@ -17,6 +17,7 @@
 #![recursion_limit = "256"]
 
 mod adamw;
+mod aligned;
 #[cfg(feature = "flex")]
 mod flex;
 mod ops;
@@ -27,6 +28,7 @@ mod visible;
 mod workers;
 
 pub use adamw::{AdamWStep, adamw};
+pub use aligned::LineAligned;
 pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
 pub use sampling_weights::sampling_weights;
 pub use visible::{MASKED, VisibleKeys};

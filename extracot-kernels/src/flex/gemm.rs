@@ -6,9 +6,10 @@
     reason = "gemm takes pointers; the bounds of every matrix are checked where it is made"
 )]
 
-mod dots;
 mod few_rows;
+mod swapped;
 mod threads;
+mod tile;
 
 use burn::backend::flex::FlexTensor;
 use gemm::Parallelism;
@@ -142,7 +143,7 @@ fn parallelism(m: usize, n: usize, k: usize) -> Parallelism {
 enum Kernel {
     General,
     FewRows,
-    Dots,
+    Swapped,
 }
 
 /// `a b`, row after row, by what is fastest for so many rows.
@@ -150,7 +151,7 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let is_few = a.dims[0] <= threads::ROWS;
     let kernel = match is_few {
         true if b.has_slices_as_rows() => Kernel::FewRows,
-        true if dots::applies(&a, &b) => Kernel::Dots,
+        true if swapped::applies(&a, &b) => Kernel::Swapped,
         _ => Kernel::General,
     };
     product_by(kernel, a, b)
@@ -162,8 +163,8 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
 pub(super) fn steady_product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let [k, n] = b.dims;
     let is_long = k > LONGEST_CHAIN;
-    if dots::applies(&a, &b) || is_long && dots::is_possible(&a, &b) {
-        product_by(Kernel::Dots, a, b)
+    if swapped::applies(&a, &b) || is_long && swapped::is_possible(&a, &b) {
+        product_by(Kernel::Swapped, a, b)
     } else if b.has_slices_as_rows() && (is_long || n == 1) {
         product_by(Kernel::FewRows, a, b)
     } else {
@@ -189,7 +190,7 @@ fn product_by(kernel: Kernel, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
         match kernel {
             Kernel::General => call(to, [n, 1], false, (a, b), parallelism(m, n, k)),
             Kernel::FewRows => few_rows::product(to, n, (a, b)),
-            Kernel::Dots => dots::product(to, n, (a, b)),
+            Kernel::Swapped => swapped::product(to, n, (a, b)),
         }
         out.set_len(n_values);
     }

@@ -1,30 +1,29 @@
-//! Products with few rows, as decoding has them. A general product packs its matrices first, which for few
-//! rows takes as long as the product; here weights are read once, where they lie or panel by panel.
+//! Products with few rows, as decoding has them, with weights whose rows lie in one piece. A general product packs
+//! its matrices first, which for few rows takes as long as the product; here weights are read once, where they lie
+//! or panel by panel.
 //!
 //! Every element is one chain of multiplications and additions over the inner dimension, in order, as in
 //! `gemm`: a row comes out the same whatever else is in its batch.
 
-use std::iter::StepBy;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
 
 use super::Matrix;
-use super::threads::share;
+use super::threads::{ROWS, share};
+use super::tile::{Ahead, LINE, Lines, Tile, WIDEST, added, rows_per_tile};
 
-/// Lanes of the widest vectors.
-const WIDEST: usize = 16;
-/// Rows of a tile.
-const TILE: usize = 6;
-/// Rows of the second matrix that are read side by side, each from its start to its end: few where reading
-/// them takes the time, more where the rows of the result are read and written as often.
-const DEPTHS: [usize; 2] = [16, 64];
-/// Rows of the result up to which the first depth is better. Above, a panel of weights is copied to where its rows
-/// are next to each other: they are a power of two apart most often, and of such rows a cache holds few.
+/// Inner values that are added at once.
+const DEPTH: usize = 64;
+/// The same for few rows: reading weights takes the time then, and each row of them is
+/// read from its start to its end. For more rows, those of the result are read and written as often.
+const SHALLOW_DEPTH: usize = 16;
+/// Rows up to which that is better. Above, a panel of weights is copied to where its rows are next to each other:
+/// they are a power of two apart most often, and of such rows a cache holds few.
 const SHALLOW: usize = 8;
-/// Weights of a panel: the larger depth of four of the widest vectors.
-const PANEL: usize = DEPTHS[1] * 4 * WIDEST;
+/// Weights of a panel: four of the widest vectors.
+const PANEL: usize = DEPTH * 4 * WIDEST;
 
 /// Writes `a b` into rows of `out` that are `row_stride` apart.
 ///
@@ -47,73 +46,41 @@ pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'
 ///
 /// # Safety
 ///
-/// As for [`product`], for these columns, and there are rows and inner values.
+/// As for [`product`], for these columns, and there are inner values.
 pub(super) unsafe fn columns<const IS_FUSED: bool>(
     out: *mut f32,
     row_stride: usize,
     (a, b): (Matrix<'_>, Matrix<'_>),
     columns: Range<usize>,
 ) {
-    AutoArch::new().dispatch(Columns::<IS_FUSED> {
-        a,
-        b,
-        out,
-        row_stride,
-        columns,
-    });
-}
-
-/// `factor * weights + sum`
-#[inline(always)]
-fn added<S: Simd, const IS_FUSED: bool>(
-    factor: Vector<S, f32>,
-    weights: Vector<S, f32>,
-    sum: Vector<S, f32>,
-) -> Vector<S, f32> {
-    match IS_FUSED {
-        true => factor.mul_add(weights, sum),
-        false => factor * weights + sum,
+    for row in (0..a.dims[0]).step_by(ROWS) {
+        let rows = row..(row + ROWS).min(a.dims[0]);
+        AutoArch::new().dispatch(Columns::<IS_FUSED> {
+            a: a.take_rows(&rows),
+            b,
+            // SAFETY: the caller's promise.
+            out: unsafe { out.add(row * row_stride) },
+            row_stride,
+            columns: columns.clone(),
+        });
     }
 }
 
-/// Asks for what will be read soon, wherever it is: to strided rows the processor does not look ahead by itself.
-#[inline(always)]
-fn prefetch(values: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: all processors of this architecture have the instruction, which reads nothing and never fails.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(values.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
-}
-
-/// Where the weights of some vectors of columns lie, and those of the columns behind them.
-#[derive(Clone, Copy)]
-struct Panel {
-    first: *const f32,
-    stride: usize,
-    /// Asked for, never read.
-    behind: *const f32,
-    behind_stride: usize,
-}
-
-/// A tile: its first row, its columns, and the inner values to add.
-struct Place {
-    row: usize,
-    columns: Range<usize>,
-    depth: Range<usize>,
-    /// Vectors of the columns behind this tile that it asks for.
-    lines: StepBy<Range<usize>>,
-}
-
-/// Some columns of a product. Whoever makes one promises what [`columns`] asks for.
+/// Some columns of a product of up to [`ROWS`] rows. Whoever makes one promises what [`columns`] asks for.
 struct Columns<'a, const IS_FUSED: bool> {
     a: Matrix<'a>,
     b: Matrix<'a>,
     out: *mut f32,
     row_stride: usize,
     columns: Range<usize>,
+}
+
+/// Some columns and inner values.
+struct Panel {
+    depth: Range<usize>,
+    columns: Range<usize>,
+    /// The first weight of the panel that is next.
+    next: *const f32,
 }
 
 impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
@@ -123,26 +90,42 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
     fn with_simd<S: Simd>(self) {
         let lanes = S::lanes32();
         assert!(lanes <= WIDEST, "room for a vector");
-        let k = self.a.dims[1];
-        let most = DEPTHS[usize::from(self.a.dims[0] > SHALLOW)];
+        let [m, k] = self.a.dims;
+        assert!(m <= ROWS, "room for the rows");
+        let most = if m > SHALLOW { DEPTH } else { SHALLOW_DEPTH };
         let Range { start, end } = self.columns;
-        for depth in (0..k).step_by(most) {
-            let depth = depth..(depth + most).min(k);
+        let mut rows = MaybeUninit::<Lines<{ ROWS * DEPTH }>>::uninit();
+        let rows: *mut f32 = rows.as_mut_ptr().cast();
+        for first in (0..k).step_by(most) {
+            let depth = first..(first + most).min(k);
+            // SAFETY: `Matrix::new` checked that all elements of `a` lie in its slice; there is room for `ROWS`.
+            unsafe {
+                let from = self.a.values.as_ptr().add(first * self.a.strides[1]);
+                copy_rows::<S>(rows, from, [m, depth.len()], self.a.strides);
+            }
             let mut column = start;
             while column < end {
-                let width = match end - start < lanes {
-                    true => end - start,
+                let width = match end - column < lanes {
+                    true => end - column,
                     false => panel_width(end - column, lanes),
                 };
-                let columns = column..column + width;
+                let next = match column + width < end {
+                    true => self.weights(depth.start, column + width),
+                    false => self.weights(depth.end, start),
+                };
+                let panel = Panel {
+                    depth: depth.clone(),
+                    columns: column..column + width,
+                    next,
+                };
                 // SAFETY: these columns are among those left, and the vectors as many as hold them.
                 unsafe {
                     match width.div_ceil(lanes) {
-                        _ if width < lanes => self.rest::<S>(depth.clone(), columns),
-                        1 => self.panel::<S, 1>(depth.clone(), columns),
-                        2 => self.panel::<S, 2>(depth.clone(), columns),
-                        3 => self.panel::<S, 3>(depth.clone(), columns),
-                        _ => self.panel::<S, 4>(depth.clone(), columns),
+                        _ if width < lanes => self.rest::<S>(&panel),
+                        1 => self.panel::<S, 1>(&panel, rows),
+                        2 => self.panel::<S, 2>(&panel, rows),
+                        3 => self.panel::<S, 3>(&panel, rows),
+                        _ => self.panel::<S, 4>(&panel, rows),
                     }
                 }
                 column += width;
@@ -162,116 +145,101 @@ fn panel_width(left: usize, lanes: usize) -> usize {
     }
 }
 
+/// Copies rows of at most [`DEPTH`] values from where they lie, with a distance between rows and one between
+/// values, to rows that are [`DEPTH`] apart: those a power of two apart push each other
+/// out of the cache.
+///
+/// # Safety
+///
+/// All of the values are there, and `to` has room for them.
+#[inline(always)]
+unsafe fn copy_rows<S: Simd>(
+    to: *mut f32,
+    from: *const f32,
+    [n_rows, depth]: [usize; 2],
+    [row_stride, stride]: [usize; 2],
+) {
+    let lanes = S::lanes32();
+    for row in 0..n_rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (to, from) = (to.add(row * DEPTH), from.add(row * row_stride));
+            if stride == 1 && depth % lanes == 0 {
+                for at in (0..depth).step_by(lanes) {
+                    vstore_unaligned(to.add(at), vload_unaligned::<S, f32>(from.add(at)));
+                }
+            } else {
+                for at in 0..depth {
+                    *to.add(at) = *from.add(at * stride);
+                }
+            }
+        }
+    }
+}
+
 impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
+    /// Where a weight lies, or would lie if there were more of them.
+    #[inline(always)]
+    fn weights(&self, inner: usize, column: usize) -> *const f32 {
+        let place = inner * self.b.strides[0] + column;
+        self.b.values.as_ptr().wrapping_add(place)
+    }
+
     /// All rows of columns that `V` vectors hold.
     ///
     /// # Safety
     ///
     /// The columns are among those of the result, a vector or more, and as many as `V` vectors hold but not `V - 1`;
-    /// `depth` is among the inner values, and no longer than the larger of [`DEPTHS`].
+    /// `rows` are their inner values, [`DEPTH`] apart.
     #[inline(always)]
-    unsafe fn panel<S: Simd, const V: usize>(&self, depth: Range<usize>, columns: Range<usize>) {
+    unsafe fn panel<S: Simd, const V: usize>(&self, panel: &Panel, rows: *const f32) {
         let m = self.a.dims[0];
         let (lanes, stride) = (S::lanes32(), self.b.strides[0]);
-        assert!(depth.len() * V * lanes <= PANEL, "room for a panel");
-        let last = columns.len() - lanes;
+        let (depth, n_columns) = (panel.depth.len(), panel.columns.len());
+        assert!(depth * V * lanes <= PANEL, "room for a panel");
+        let last = n_columns - lanes;
         let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
-        let mut copy = MaybeUninit::<[f32; PANEL]>::uninit();
-        // SAFETY: `Matrix::new` checked that all elements of `b` lie in its slice, and those of a row are next to
-        // each other (`columns`); there is room for as many rows as the larger depth.
-        let weights = unsafe {
-            let first = self
-                .b
-                .values
-                .as_ptr()
-                .add(depth.start * stride + columns.start);
-            let mut weights = Panel {
-                first,
-                stride,
-                behind: first.wrapping_add(columns.len()),
-                behind_stride: stride,
-            };
-            if m > SHALLOW {
-                let copy: *mut f32 = copy.as_mut_ptr().cast();
-                for inner in 0..depth.len() {
-                    for v in 0..V {
-                        let values = vload_unaligned::<S, _>(first.add(inner * stride + offset(v)));
+        let mut copy = MaybeUninit::<Lines<PANEL>>::uninit();
+        let mut weights = self.weights(panel.depth.start, panel.columns.start);
+        let mut weight_stride = stride;
+        if m > SHALLOW {
+            let copy: *mut f32 = copy.as_mut_ptr().cast();
+            for inner in 0..depth {
+                for v in 0..V {
+                    // SAFETY: `Matrix::new` checked that all elements of `b` lie in its slice, and those of a row are
+                    // next to each other (`columns`); there is room for them.
+                    unsafe {
+                        let values: Vector<S, f32> =
+                            vload_unaligned(weights.add(inner * stride + offset(v)));
                         vstore_unaligned(copy.add(inner * V * lanes + offset(v)), values);
                     }
                 }
-                (weights.first, weights.stride) = (copy, V * lanes);
             }
-            weights
-        };
-        let per_tile = m.div_ceil(m.div_ceil(TILE));
-        for (idx, row) in (0..m).step_by(per_tile).enumerate() {
-            let place = Place {
-                row,
-                columns: columns.clone(),
-                depth: depth.clone(),
-                lines: (idx..V).step_by(m.div_ceil(per_tile)),
-            };
-            // SAFETY: as many rows as are left, at most `TILE`.
-            unsafe {
-                match (m - row).min(per_tile) {
-                    1 => self.tile::<S, 1, V>(place, weights),
-                    2 => self.tile::<S, 2, V>(place, weights),
-                    3 => self.tile::<S, 3, V>(place, weights),
-                    4 => self.tile::<S, 4, V>(place, weights),
-                    5 => self.tile::<S, 5, V>(place, weights),
-                    _ => self.tile::<S, 6, V>(place, weights),
-                }
-            }
+            (weights, weight_stride) = (copy, V * lanes);
         }
-    }
-
-    /// `R` rows of the columns that `V` vectors hold, which stay in registers. Where the last two vectors overlap, both
-    /// compute the same.
-    ///
-    /// # Safety
-    ///
-    /// Rows and columns are among those of the result, and `panel` is that of these columns.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize, const V: usize>(&self, place: Place, panel: Panel) {
-        let (a, row_stride, lanes) = (self.a, self.row_stride, S::lanes32());
-        let last = place.columns.len() - lanes;
-        let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
-        let mut sums = [[0.0_f32.splat::<S>(); V]; R];
-        // SAFETY: the caller's promise for `out` and the panel. `Matrix::new` checked that all elements of `a` lie
-        // in its slice.
-        unsafe {
-            let out = self.out.add(place.row * row_stride + place.columns.start);
-            if place.depth.start > 0 {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = vload_unaligned(out.add(r * row_stride + offset(v)));
-                    }
-                }
-            }
-            for (at, inner) in place.depth.enumerate() {
-                for v in place.lines.clone() {
-                    prefetch(
-                        panel
-                            .behind
-                            .wrapping_add(at * panel.behind_stride + v * lanes),
-                    );
-                }
-                let mut weights = [0.0_f32.splat::<S>(); V];
-                for (v, weights) in weights.iter_mut().enumerate() {
-                    *weights = vload_unaligned(panel.first.add(at * panel.stride + offset(v)));
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let place = (place.row + r) * a.strides[0] + inner * a.strides[1];
-                    let factor: Vector<S, f32> = (*a.values.as_ptr().add(place)).splat();
-                    for (sum, weights) in sums.iter_mut().zip(&weights) {
-                        *sum = added::<S, IS_FUSED>(factor, *weights, *sum);
-                    }
-                }
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                for (v, sum) in sums.iter().enumerate() {
-                    vstore_unaligned(out.add(r * row_stride + offset(v)), *sum);
-                }
+        let per_tile = rows_per_tile(m, V);
+        let lines = V.div_ceil(m.div_ceil(per_tile));
+        for (idx, row) in (0..m).step_by(per_tile).enumerate() {
+            // SAFETY: rows and columns are among those of the result.
+            unsafe {
+                let tile = Tile {
+                    rows: rows.add(row * DEPTH),
+                    row_stride: DEPTH,
+                    n_rows: per_tile.min(m - row),
+                    weights,
+                    weight_stride,
+                    out: self.out.add(row * self.row_stride + panel.columns.start),
+                    out_stride: self.row_stride,
+                    n_columns,
+                    depth,
+                    is_first: panel.depth.start == 0,
+                    ahead: Ahead {
+                        first: panel.next.wrapping_add(idx * lines * LINE),
+                        step: stride,
+                        lines: lines.min(V.saturating_sub(idx * lines)),
+                    },
+                };
+                tile.add::<S, V, IS_FUSED>();
             }
         }
     }
@@ -282,20 +250,21 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     ///
     /// The columns are among those of the result, and fewer than the lanes.
     #[inline(always)]
-    unsafe fn rest<S: Simd>(&self, depth: Range<usize>, columns: Range<usize>) {
+    unsafe fn rest<S: Simd>(&self, panel: &Panel) {
         let (a, b, row_stride) = (self.a, self.b, self.row_stride);
-        let n_columns = columns.len();
+        let n_columns = panel.columns.len();
         for row in 0..a.dims[0] {
-            // SAFETY: as in `tile`; the buffers have room for a vector.
+            // SAFETY: the caller's promise; the buffers have room for a vector.
             unsafe {
-                let out = self.out.add(row * row_stride + columns.start);
+                let out = self.out.add(row * row_stride + panel.columns.start);
                 let mut buffer = [0.0_f32; WIDEST];
-                if depth.start > 0 {
+                if panel.depth.start > 0 {
                     std::ptr::copy_nonoverlapping(out, buffer.as_mut_ptr(), n_columns);
                 }
                 let mut sum: Vector<S, f32> = vload_unaligned(buffer.as_ptr());
-                for inner in depth.clone() {
-                    let values = &b.values[inner * b.strides[0] + columns.start..][..n_columns];
+                for inner in panel.depth.clone() {
+                    let first = inner * b.strides[0] + panel.columns.start;
+                    let values = &b.values[first..][..n_columns];
                     let mut weights = [0.0_f32; WIDEST];
                     weights[..n_columns].copy_from_slice(values);
                     let weights: Vector<S, f32> = vload_unaligned(weights.as_ptr());

@@ -82,7 +82,7 @@ pub(super) struct DecoderWork {
     /// Rows that are decoded together
     #[arg(long, value_delimiter = ',', default_value = "1,8,32,64")]
     decode_batches: Vec<NonZeroUsize>,
-    /// Batches that the rows are split into and that are decoded side by side
+    /// Batches of at least 16 rows that the rows are split into and that are decoded side by side
     #[arg(long, default_value = "1")]
     n_workers: NonZeroUsize,
     /// Tokens of the prompt of each row
