@@ -60,10 +60,11 @@ def arguments():
     add("--threads", type=int, default=os.cpu_count())
     add("--n-shards", type=int, default=1, help="of extracot's training step")
     add("--n-workers", type=int, default=1, help="of extracot's decoding")
+    add("--least-rows", type=int, default=1, help="of each of these workers' batches")
     add("--rivals-malloc", action="store_true", help="give the rivals cargo's settings of glibc's allocator too")
     add("--allow-busy", action="store_true", help="measure although others use the processors")
     args = parser.parse_args()
-    for name in ("rounds", "threads", "n_shards", "n_workers"):
+    for name in ("rounds", "threads", "n_shards", "n_workers", "least_rows"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} has to be at least 1")
     if args.repeats is not None and args.repeats < 1:
@@ -110,6 +111,7 @@ class Side:
         args = self.args
         if self.name == "extracot":
             shape = ["--threads", args.threads, "--n-shards", args.n_shards, "--n-workers", args.n_workers]
+            shape += ["--least-rows", args.least_rows]
             return [args.extracot, "bench", "--parts", "decoder", "--idle-seconds", 0, *task.work, *shape, *common]
         if self.name == "torch":
             script = ROOT / "benchmarks/torch_side.py"

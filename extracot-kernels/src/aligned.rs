@@ -8,10 +8,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
-/// Bytes from which on a block is aligned: enough for a row of a tensor.
-const LARGE: usize = 1 << 10;
+/// Bytes from which on a block is aligned: to look for such a block takes longer, which small tensors do not repay.
+const LARGE: usize = 1 << 16;
 
-/// The system's allocator, but that blocks of a kilobyte and more start at a multiple of 64 bytes.
+/// The system's allocator, but that blocks of 64 KiB and more start at a multiple of 64 bytes.
 ///
 /// A vector of AVX-512 is as wide as a line of the cache. glibc's `malloc` returns blocks 16 bytes behind such a
 /// line, and then every vector of a tensor needs two of them: products of few rows are a tenth to a half slower.
@@ -87,7 +87,15 @@ mod tests {
                     *block.add(at) = at as u8;
                 }
                 let mut size = 100;
-                for next in [1023, 1024, 5000, 1 << 20, 2000, 1023, 100] {
+                for next in [
+                    LARGE - 1,
+                    LARGE,
+                    LARGE + 4000,
+                    1 << 20,
+                    2 * LARGE,
+                    LARGE - 1,
+                    100,
+                ] {
                     block = LineAligned.realloc(block, layout(size), next);
                     size = next;
                     assert!(!block.is_null());

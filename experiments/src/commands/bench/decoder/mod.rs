@@ -82,9 +82,12 @@ pub(super) struct DecoderWork {
     /// Rows that are decoded together
     #[arg(long, value_delimiter = ',', default_value = "1,8,32,64")]
     decode_batches: Vec<NonZeroUsize>,
-    /// Batches of at least 16 rows that the rows are split into and that are decoded side by side
+    /// Batches that the rows are split into and that are decoded side by side
     #[arg(long, default_value = "1")]
     n_workers: NonZeroUsize,
+    /// Rows of each of these at least, as each reads all weights: more pays where they are large
+    #[arg(long, default_value = "1", value_name = "ROWS")]
+    least_rows: NonZeroUsize,
     /// Tokens of the prompt of each row
     #[arg(long, default_value = "1")]
     prompt_tokens: NonZeroUsize,

@@ -15,9 +15,6 @@ use extracot_train::{UpdateConfig, Updater};
 use super::DecoderWork;
 use crate::commands::bench::measurement::{Measurement, repeat};
 
-/// Rows of a batch, where there are so many: fewer take as long as the weights, which every batch reads.
-const LEAST_ROWS: usize = 16;
-
 /// Ids that look like a text.
 pub(super) fn token_ids(vocab: usize, n_tokens: usize) -> Vec<u32> {
     let id = |place| (Seed(2).derive("token", place).0 % vocab as u64) as u32;
@@ -161,7 +158,10 @@ pub(super) fn decoded(
         model,
         device,
         stop: StopRule::default(),
-        batch_rows: prompts.len().div_ceil(work.n_workers.get()).max(LEAST_ROWS),
+        batch_rows: prompts
+            .len()
+            .div_ceil(work.n_workers.get())
+            .max(work.least_rows.get()),
         n_workers: work.n_workers.get(),
         progress: &|_, _| {},
     };
