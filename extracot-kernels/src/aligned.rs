@@ -1,10 +1,11 @@
 //! Memory whose large blocks start where lines of the cache do.
 #![allow(
     unsafe_code,
-    reason = "an allocator is unsafe by its trait; it only asks the system's for another alignment"
+    reason = "an allocator is unsafe by its trait; it moves blocks of the system's to the next line"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::null_mut;
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
@@ -26,48 +27,83 @@ const LARGE: usize = 1 << 16;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LineAligned;
 
-/// The layout that the system is asked for: it depends on the layout alone, so that a block is given back with the
-/// layout it was taken with.
-fn aligned(layout: Layout) -> Layout {
-    if layout.size() < LARGE {
-        return layout;
-    }
-    layout.align_to(LINE).unwrap_or(layout)
+/// Whether a block is moved to a line. It depends on the layout alone, so that a block is given back as it was taken.
+fn is_moved(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= LINE
 }
 
-// SAFETY: every block is one of the system's of the same size and at least the same alignment, and goes back with the
-// layout that it was asked for with.
+/// What the system is asked for: room to move the block, and for the pointer that has to be given back.
+/// Asked for an aligned block, glibc (before 2.38) does not find those of the same size that were given back.
+fn with_room(layout: Layout) -> Option<Layout> {
+    let size = layout.size().checked_add(LINE)?;
+    Layout::from_size_align(size, align_of::<*mut u8>()).ok()
+}
+
+/// The first line behind the start of a block of the system's, which is noted in front of it.
+///
+/// # Safety
+///
+/// The block is null, or has [`LINE`] bytes more than are used, and starts at a multiple of a pointer's size.
+unsafe fn moved(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        return block;
+    }
+    let line = block.map_addr(|at| (at + LINE) & !(LINE - 1));
+    // SAFETY: the line is a pointer's size to `LINE` bytes behind the start.
+    unsafe { line.cast::<*mut u8>().sub(1).write(block) };
+    line
+}
+
+// SAFETY: every block is one of the system's or lies in one, at least as large and as aligned as asked for, and goes
+// back as it was taken.
 unsafe impl GlobalAlloc for LineAligned {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise; the size stays.
-        unsafe { System.alloc(aligned(layout)) }
+        // SAFETY: the caller's promise, and that of `with_room`.
+        unsafe {
+            match is_moved(layout) {
+                true => with_room(layout).map_or(null_mut(), |layout| moved(System.alloc(layout))),
+                false => System.alloc(layout),
+            }
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`.
-        unsafe { System.alloc_zeroed(aligned(layout)) }
+        // SAFETY: as in `alloc`; what is noted lies in front of the block.
+        unsafe {
+            match is_moved(layout) {
+                true => with_room(layout)
+                    .map_or(null_mut(), |layout| moved(System.alloc_zeroed(layout))),
+                false => System.alloc_zeroed(layout),
+            }
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block was taken with this layout.
-        unsafe { System.dealloc(block, aligned(layout)) }
+        // SAFETY: the block was taken with this layout, so that its start is noted if it was moved.
+        unsafe {
+            match (is_moved(layout), with_room(layout)) {
+                (true, Some(with_room)) => {
+                    System.dealloc(block.cast::<*mut u8>().sub(1).read(), with_room);
+                }
+                _ => System.dealloc(block, layout),
+            }
+        }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the new size fits the alignment.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        let is_same_alignment = aligned(layout).align() == aligned(new).align();
         // SAFETY: the block was taken with this layout; what both have room for is copied.
         unsafe {
-            if is_same_alignment {
-                return System.realloc(block, aligned(layout), new_size);
+            if !is_moved(layout) && !is_moved(new) {
+                return System.realloc(block, layout, new_size);
             }
-            let moved = self.alloc(new);
-            if !moved.is_null() {
-                std::ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
+            let copy = self.alloc(new);
+            if !copy.is_null() {
+                std::ptr::copy_nonoverlapping(block, copy, layout.size().min(new_size));
                 self.dealloc(block, layout);
             }
-            moved
+            copy
         }
     }
 }
