@@ -140,10 +140,10 @@ mod tests {
                     assert!((0..100).all(|at| *block.add(at) == at as u8), "{size}");
                 }
                 LineAligned.dealloc(block, layout(size));
-                let zeros = LineAligned.alloc_zeroed(layout(4096));
-                assert!((0..4096).all(|at| *zeros.add(at) == 0));
+                let zeros = LineAligned.alloc_zeroed(layout(LARGE));
+                assert!((0..LARGE).all(|at| *zeros.add(at) == 0));
                 assert!(zeros.addr().is_multiple_of(LINE));
-                LineAligned.dealloc(zeros, layout(4096));
+                LineAligned.dealloc(zeros, layout(LARGE));
             }
         }
     }
