@@ -112,17 +112,20 @@ unsafe impl GlobalAlloc for LineAligned {
 mod tests {
     use super::*;
 
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).expect("a layout")
+    }
+
     #[test]
     fn large_blocks_start_at_lines_and_keep_their_bytes_when_they_grow_and_shrink() {
-        for align in [1, 4, 16, 128] {
-            let layout = |size| Layout::from_size_align(size, align).expect("a layout");
+        for align in [1, 4, 16, 32, 64, 128] {
             // SAFETY: blocks are used within their sizes and given back with their layouts.
             unsafe {
-                let mut block = LineAligned.alloc(layout(100));
-                for at in 0..100 {
+                let mut size = 100;
+                let mut block = LineAligned.alloc(layout(size, align));
+                for at in 0..size {
                     *block.add(at) = at as u8;
                 }
-                let mut size = 100;
                 for next in [
                     LARGE - 1,
                     LARGE,
@@ -132,18 +135,53 @@ mod tests {
                     LARGE - 1,
                     100,
                 ] {
-                    block = LineAligned.realloc(block, layout(size), next);
-                    size = next;
+                    block = LineAligned.realloc(block, layout(size, align), next);
                     assert!(!block.is_null());
-                    assert!(size < LARGE || block.addr().is_multiple_of(LINE));
+                    assert!(next < LARGE || block.addr().is_multiple_of(LINE));
                     assert!(block.addr().is_multiple_of(align));
-                    assert!((0..100).all(|at| *block.add(at) == at as u8), "{size}");
+                    let kept = size.min(next);
+                    assert!((0..kept).all(|at| *block.add(at) == at as u8), "{next}");
+                    for at in kept..next {
+                        *block.add(at) = at as u8;
+                    }
+                    size = next;
                 }
-                LineAligned.dealloc(block, layout(size));
-                let zeros = LineAligned.alloc_zeroed(layout(LARGE));
-                assert!((0..LARGE).all(|at| *zeros.add(at) == 0));
-                assert!(zeros.addr().is_multiple_of(LINE));
-                LineAligned.dealloc(zeros, layout(LARGE));
+                LineAligned.dealloc(block, layout(size, align));
+            }
+        }
+    }
+
+    #[test]
+    fn zeroed_blocks_are_zero_where_others_were() {
+        for size in [100, LARGE, LARGE + 1000] {
+            // SAFETY: as above.
+            unsafe {
+                for _ in 0..20 {
+                    let used = LineAligned.alloc(layout(size, 4));
+                    used.write_bytes(0xff, size);
+                    LineAligned.dealloc(used, layout(size, 4));
+                    let zeros = LineAligned.alloc_zeroed(layout(size, 4));
+                    assert!(!zeros.is_null());
+                    assert!((0..size).all(|at| *zeros.add(at) == 0));
+                    LineAligned.dealloc(zeros, layout(size, 4));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_memory_has_is_null_and_a_block_that_cannot_grow_stays() {
+        let most = isize::MAX as usize - 8;
+        // SAFETY: the blocks are not used, or as above.
+        unsafe {
+            assert!(LineAligned.alloc(layout(most, 1)).is_null());
+            assert!(LineAligned.alloc_zeroed(layout(most, 1)).is_null());
+            for size in [100, LARGE] {
+                let block = LineAligned.alloc(layout(size, 1));
+                block.write_bytes(7, size);
+                assert!(LineAligned.realloc(block, layout(size, 1), most).is_null());
+                assert!((0..size).all(|at| *block.add(at) == 7));
+                LineAligned.dealloc(block, layout(size, 1));
             }
         }
     }

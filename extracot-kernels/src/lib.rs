@@ -26,10 +26,12 @@ mod sampling_weights;
 mod vectorized;
 mod visible;
 mod workers;
+mod write_keys;
 
 pub use adamw::{AdamWStep, adamw};
 pub use aligned::LineAligned;
 pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
-pub use sampling_weights::sampling_weights;
+pub use sampling_weights::{largest_logit, sampling_total, sampling_weights};
 pub use visible::{MASKED, VisibleKeys};
 pub use workers::{map_rows, on_workers};
+pub use write_keys::write_keys;

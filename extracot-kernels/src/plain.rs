@@ -94,3 +94,10 @@ pub fn adamw<const D: usize>(
     let change = first.clone() / step.correction_1 / root * step.rate;
     (weights * step.kept - change, [first, second])
 }
+
+/// See [`crate::write_keys`].
+pub fn write_keys(cache: Tensor<4>, keys: Tensor<4>, start: usize) -> Tensor<4> {
+    let [batch, n_kv_heads, n_new, head_dim] = keys.dims();
+    let slots = [0..batch, 0..n_kv_heads, 0..head_dim, start..start + n_new];
+    cache.slice_assign(slots, keys.swap_dims(2, 3))
+}

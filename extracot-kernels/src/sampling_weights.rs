@@ -17,25 +17,75 @@ const LANES: usize = 8;
 /// Our own choice; the exponential is a Taylor sum behind an argument reduction by Cody and Waite.
 pub fn sampling_weights(logits: &[f32], (largest, scale): (f32, f64), weights: &mut [f64]) -> f64 {
     assert_eq!(logits.len(), weights.len(), "one weight per logit");
-    let largest = f64::from(largest);
     vectorized(
         #[inline(always)]
         || {
-            // Two loops: one that also added lane by lane is not vectorized.
-            for (out, logit) in weights.iter_mut().zip(logits) {
-                *out = exp((f64::from(*logit) - largest) * scale);
-            }
             let mut lanes = [0.0; LANES];
-            let (chunks, rest) = weights.as_chunks::<LANES>();
-            for chunk in chunks {
-                for (lane, weight) in lanes.iter_mut().zip(chunk) {
-                    *lane += weight;
-                }
-            }
-            for (lane, weight) in lanes.iter_mut().zip(rest) {
-                *lane += weight;
+            weigh(logits, (largest, scale), weights, &mut lanes);
+            lanes.iter().sum()
+        },
+    )
+}
+
+/// The sum alone, the same to the last bit.
+pub fn sampling_total(logits: &[f32], (largest, scale): (f32, f64)) -> f64 {
+    /// A multiple of the lanes, so that every weight is added in the same lane.
+    const PART: usize = 512;
+    vectorized(
+        #[inline(always)]
+        || {
+            let (mut lanes, mut weights) = ([0.0; LANES], [0.0; PART]);
+            for logits in logits.chunks(PART) {
+                let weights = &mut weights[..logits.len()];
+                weigh(logits, (largest, scale), weights, &mut lanes);
             }
             lanes.iter().sum()
+        },
+    )
+}
+
+/// Writes the weights and adds them to the lanes, in two loops: one that did both is not vectorized.
+#[inline(always)]
+fn weigh(
+    logits: &[f32],
+    (largest, scale): (f32, f64),
+    weights: &mut [f64],
+    lanes: &mut [f64; LANES],
+) {
+    let largest = f64::from(largest);
+    for (out, logit) in weights.iter_mut().zip(logits) {
+        *out = exp((f64::from(*logit) - largest) * scale);
+    }
+    let (chunks, rest) = weights.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, weight) in lanes.iter_mut().zip(chunk) {
+            *lane += weight;
+        }
+    }
+    for (lane, weight) in lanes.iter_mut().zip(rest) {
+        *lane += weight;
+    }
+}
+
+/// The largest of the logits, or `None` if one is not finite or there are none.
+pub fn largest_logit(logits: &[f32]) -> Option<f32> {
+    const LANES: usize = 16;
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    vectorized(
+        #[inline(always)]
+        || {
+            let (mut lanes, mut are_finite) = ([f32::NEG_INFINITY; LANES], [true; LANES]);
+            let (chunks, rest) = logits.as_chunks::<LANES>();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    lanes[lane] = larger(lanes[lane], chunk[lane]);
+                    are_finite[lane] &= chunk[lane].abs() <= f32::MAX;
+                }
+            }
+            let finite = are_finite.iter().all(|is_finite| *is_finite)
+                && rest.iter().all(|logit| logit.is_finite());
+            let best = lanes.iter().chain(rest).copied().reduce(larger);
+            best.filter(|_| finite && !logits.is_empty())
         },
     )
 }
@@ -97,8 +147,29 @@ mod tests {
                     }
                 }
             }
+            assert_eq!(sampling_total(&logits, (0.0, scale)), total);
             let expected: f64 = weights.iter().sum();
             assert!((total / expected - 1.0).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn the_largest_logit_is_found_anywhere_and_bad_ones_are_told() {
+        assert_eq!(largest_logit(&[]), None);
+        assert_eq!(largest_logit(&[-3.0]), Some(-3.0));
+        for n in [5, 16, 37] {
+            let logits: Vec<f32> = (0..n).map(|i| -1.0 - i as f32).collect();
+            for place in 0..n {
+                let with = |value: f32| {
+                    let mut logits = logits.clone();
+                    logits[place] = value;
+                    largest_logit(&logits)
+                };
+                assert_eq!(with(-0.5), Some(-0.5), "{place} of {n}");
+                for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    assert_eq!(with(bad), None, "{bad} at {place} of {n}");
+                }
+            }
         }
     }
 

@@ -129,7 +129,7 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         order.sort_by_key(|idx| prompts[*idx].token_ids.len());
         let queue = Mutex::new(order.chunks(per_batch));
         let finished = Mutex::new(Vec::with_capacity(prompts.len()));
-        let results = on_workers(self.n_workers.max(1), || {
+        let results = on_workers(self.device, self.n_workers.max(1), || {
             loop {
                 // Not `while let`: that would hold the lock while decoding.
                 let Some(batch) = lock(&queue).next() else {
@@ -281,7 +281,7 @@ impl<M: CausalLm> LocalEngine<'_, M> {
         let values = logits
             .try_into_data()
             .map_err(device_error)?
-            .try_to_vec::<f32>()
+            .try_into_vec::<f32>()
             .map_err(|error| ModelError::Device {
                 message: format!("{error:?}"),
             })?;

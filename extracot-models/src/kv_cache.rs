@@ -4,6 +4,7 @@
 //! every time. The buffer grows by a few slots at a time, so little of it is ever free.
 
 use burn::tensor::{DType, Device, Int, Tensor};
+use extracot_kernels::write_keys;
 
 /// Slots by which the buffers grow.
 const GROWTH: usize = 32;
@@ -107,10 +108,9 @@ impl KvCache {
         );
         let layer = &mut self.layers[layer_idx];
         // In place while nothing else holds the buffer: what this returns is dropped by then.
-        let columns = [0..batch, 0..n_kv_heads, 0..head_dim, start..end];
         layer
             .keys_transposed
-            .inplace(|buffer| buffer.slice_assign(columns, keys.swap_dims(2, 3)));
+            .inplace(|buffer| write_keys(buffer, keys, start));
         let rows = [0..batch, 0..n_kv_heads, start..end, 0..head_dim];
         layer
             .values

@@ -1,7 +1,7 @@
 //! One token from one row of logits, with a random number that depends on its place only.
 
 use extracot_core::{SamplingParams, Seed};
-use extracot_kernels::sampling_weights;
+use extracot_kernels::{largest_logit, sampling_total, sampling_weights};
 
 /// A sampled token.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,32 +27,25 @@ pub fn uniform(sample_seed: Seed, position: usize) -> f64 {
 ///
 /// - `logits`: `[vocab]`, not empty
 pub fn sample_token(logits: &[f32], params: &SamplingParams, u: f64) -> Option<SampledToken> {
-    if !logits
-        .iter()
-        .fold(true, |all, logit| all & logit.is_finite())
-    {
-        return None;
-    }
-    let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let is_greedy = params.temperature == 0.0;
-    let scale = if is_greedy {
-        1.0
+    let best = largest_logit(logits)?;
+    let is_best = |logit: &f32| *logit == best;
+    let (chosen, scale, total) = if params.temperature == 0.0 {
+        let total = sampling_total(logits, (best, 1.0));
+        (logits.iter().position(is_best)?, 1.0, total)
     } else {
-        1.0 / params.temperature
-    };
-    let mut weights = vec![0.0; logits.len()];
-    let mut total = sampling_weights(logits, (best, scale), &mut weights);
-    let is_cut = !is_greedy && (params.top_k.is_some() || params.top_p < 1.0);
-    let chosen = if is_greedy {
-        logits.iter().position(|logit| *logit == best)?
-    } else if is_cut {
-        let ids = most_likely(logits, params, &weights);
-        total = ids.iter().map(|id| weights[*id]).sum();
-        let kept = ids.iter().map(|id| (*id, weights[*id]));
-        draw(kept, u * total).unwrap_or(ids[0])
-    } else {
-        let all = weights.iter().copied().enumerate();
-        draw(all, u * total).or_else(|| logits.iter().position(|logit| *logit == best))?
+        let scale = 1.0 / params.temperature;
+        let mut weights = vec![0.0; logits.len()];
+        let total = sampling_weights(logits, (best, scale), &mut weights);
+        if params.top_k.is_some() || params.top_p < 1.0 {
+            let ids = most_likely(logits, params, &weights);
+            let total = ids.iter().map(|id| weights[*id]).sum();
+            let kept = ids.iter().map(|id| (*id, weights[*id]));
+            (draw(kept, u * total).unwrap_or(ids[0]), scale, total)
+        } else {
+            let all = weights.iter().copied().enumerate();
+            let chosen = draw(all, u * total).or_else(|| logits.iter().position(is_best))?;
+            (chosen, scale, total)
+        }
     };
     let logprob = (f64::from(logits[chosen]) - f64::from(best)) * scale - total.ln();
     Some(SampledToken {

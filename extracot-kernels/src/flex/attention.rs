@@ -160,7 +160,7 @@ impl Inputs {
             let v = Self::head(&self.v, row, kv_head);
             let scores = &mut weights[..n_shared * read.len()];
             let k = k.take_rows(&read).transposed();
-            few_rows_into::<false>((q, k), (scores, read.len()));
+            few_rows_into::<false>((q, k), scores);
             let scores = &mut scores[seen.start - first..];
             vectorized(
                 #[inline(always)]
@@ -170,9 +170,10 @@ impl Inputs {
                     }
                 },
             );
-            let out = &mut out[kv_head * n_shared * plan.head_dim..];
+            let n_out = n_shared * plan.head_dim;
+            let out = &mut out[kv_head * n_out..][..n_out];
             let weights = Matrix::new(scores, [n_shared, seen.len()], [read.len(), 1]);
-            few_rows_into::<false>((weights, v.take_rows(&seen)), (out, plan.head_dim));
+            few_rows_into::<false>((weights, v.take_rows(&seen)), out);
         }
     }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 /// Values below which the threads cost more than they save.
 const PARALLEL: usize = 1 << 17;
 /// The same on a thread of the pool, where sharing work costs less than handing it over.
-const PARALLEL_IN_POOL: usize = 1 << 16;
+const PARALLEL_IN_POOL: usize = 1 << 14;
 /// About so many values per chunk.
 const CHUNK: usize = 1 << 13;
 

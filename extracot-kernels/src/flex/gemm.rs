@@ -84,12 +84,26 @@ impl<'a> Matrix<'a> {
 
     /// Whether the values of a row are next to each other.
     pub(super) fn has_slices_as_rows(&self) -> bool {
-        self.strides[1] == 1
+        self.strides[1] == 1 || self.dims[1] == 1
     }
 
     /// Whether the values of a column are next to each other.
     pub(super) fn has_slices_as_columns(&self) -> bool {
-        self.strides[0] == 1
+        self.strides[0] == 1 || self.dims[0] == 1
+    }
+
+    /// The same with slices as rows, in `copy` if it has none.
+    fn with_slices_as_rows<'b>(self, copy: &'b mut Vec<f32>) -> Matrix<'b>
+    where
+        'a: 'b,
+    {
+        if self.has_slices_as_rows() {
+            return self;
+        }
+        let ([rows, columns], [row, column]) = (self.dims, self.strides);
+        let row = |idx: usize| (0..columns).map(move |at| self.values[idx * row + at * column]);
+        copy.extend((0..rows).flat_map(row));
+        Matrix::rows(copy, self.dims)
     }
 
     /// Whether columns are closer to each other than rows.
@@ -127,6 +141,15 @@ pub(super) fn forwards(tensor: &FlexTensor) -> FlexTensor {
     }
 }
 
+/// The matrix itself if it runs forwards and its rows or columns lie in one piece each, else a contiguous copy.
+pub(super) fn in_slices(matrix: &FlexTensor) -> FlexTensor {
+    let matrix = forwards(matrix);
+    match matrix.layout().strides().contains(&1) {
+        true => matrix,
+        false => matrix.to_contiguous(),
+    }
+}
+
 fn parallelism(m: usize, n: usize, k: usize) -> Parallelism {
     let least = match is_in_pool() {
         true => PARALLEL_IN_POOL,
@@ -148,7 +171,7 @@ enum Kernel {
 
 /// `a b`, row after row, by what is fastest for so many rows.
 pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let is_few = a.dims[0] <= threads::ROWS;
+    let is_few = a.dims[0] <= threads::PART_ROWS;
     let kernel = match is_few {
         true if b.has_slices_as_rows() => Kernel::FewRows,
         true if swapped::applies(&a, &b) => Kernel::Swapped,
@@ -158,14 +181,18 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
 }
 
 /// `a b`, row after row. The kernel is chosen by the weights `b` where the number of rows would change the last
-/// bits, so that a row comes out the same whatever is beside it; it may be a little slower for many rows.
-/// `gemm` computes a single row of a product with small weights in columns in another order still.
+/// bits, so that a row comes out the same whatever is beside it; it may be a little slower for many rows. Rows or
+/// columns of `b` lie in one piece.
+///
+/// An exception are small weights in columns, where `gemm` adds in another order if the result has at most 256
+/// elements: a row of 129 columns or more that is alone.
 pub(super) fn steady_product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let [k, n] = b.dims;
+    // For one or two inner values, and for one column, `gemm` has kernels of their own.
     let is_long = k > LONGEST_CHAIN;
     if swapped::applies(&a, &b) || is_long && swapped::is_possible(&a, &b) {
         product_by(Kernel::Swapped, a, b)
-    } else if b.has_slices_as_rows() && (is_long || n == 1) {
+    } else if b.has_slices_as_rows() && (is_long || k <= 2 || n == 1) {
         product_by(Kernel::FewRows, a, b)
     } else {
         product(a, b)
@@ -183,14 +210,21 @@ fn product_by(kernel: Kernel, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     }
     let mut out: Vec<f32> = Vec::with_capacity(n_values);
     let to = out.as_mut_ptr();
-    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices, and the callers that
-    // the kernel takes them; `out` has room for the `m * n` elements written row after row, and all of them are
-    // written before they are read.
+    // SAFETY: `Matrix::new` checked that all elements of `a` and `b` are in their slices, and what else a kernel asks
+    // of them is checked in front of it; `out` has room for the `m * n` elements written row after row, and all of
+    // them are written before they are read.
     unsafe {
         match kernel {
-            Kernel::General => call(to, [n, 1], false, (a, b), parallelism(m, n, k)),
-            Kernel::FewRows => few_rows::product(to, n, (a, b)),
-            Kernel::Swapped => swapped::product(to, n, (a, b)),
+            Kernel::General => call(to, n, false, (a, b), parallelism(m, n, k)),
+            Kernel::FewRows => {
+                assert!(b.has_slices_as_rows(), "rows are slices");
+                let mut copy = Vec::new();
+                few_rows::product(to, (a.with_slices_as_rows(&mut copy), b));
+            }
+            Kernel::Swapped => {
+                assert!(swapped::is_possible(&a, &b), "columns are slices");
+                swapped::product(to, (a, b));
+            }
         }
         out.set_len(n_values);
     }
@@ -217,45 +251,45 @@ pub(super) fn product_into(
     // those of `out`, which is borrowed mutably and so is neither of them.
     unsafe {
         let out = out.as_mut_ptr();
-        call(out, [row_stride, 1], is_added, (a, b), Parallelism::None);
+        call(out, row_stride, is_added, (a, b), Parallelism::None);
     }
 }
 
-/// Like [`product_into`] with nothing there before, for few rows; `IS_FUSED` says whether a product is rounded
-/// only together with the sum it is added to.
+/// `a b` into `out`, row after row, for few rows and on one thread; `IS_FUSED` says whether a product is rounded only
+/// together with the sum it is added to.
+///
+/// # Panics
+///
+/// If `out` has another size than the result, or rows of `b` are no slices.
 pub(super) fn few_rows_into<const IS_FUSED: bool>(
     (a, b): (Matrix<'_>, Matrix<'_>),
-    (out, row_stride): (&mut [f32], usize),
+    out: &mut [f32],
 ) {
     let ([m, k], [_, n]) = (a.dims, b.dims);
     assert_eq!(k, b.dims[0], "the inner dimensions are the same");
     assert!(b.has_slices_as_rows(), "rows are slices");
-    assert!(
-        row_stride >= n && fits(out.len(), [m, n], [row_stride, 1]),
-        "{m} x {n}"
-    );
-    if m == 0 || k == 0 {
-        for row in out.chunks_mut(row_stride.max(1)).take(m) {
-            row[..n].fill(0.0);
-        }
+    assert!(fits(out.len(), [m, n], [n, 1]), "{m} x {n}");
+    if k == 0 {
+        out.fill(0.0);
         return;
     }
-    // SAFETY: the result fits, `out` is borrowed mutably, and rows of `b` are slices.
-    unsafe { few_rows::columns::<IS_FUSED>(out.as_mut_ptr(), row_stride, (a, b), 0..n) };
+    let mut copy = Vec::new();
+    let a = a.with_slices_as_rows(&mut copy);
+    // SAFETY: the result fits, `out` is borrowed mutably, there are inner values, and rows are slices.
+    unsafe { few_rows::columns::<IS_FUSED>(out.as_mut_ptr(), (a, b), 0..n) };
 }
 
 /// # Safety
 ///
-/// All elements of the result lie in the memory that `out` points to.
+/// All elements of the result lie in the memory that `out` points to, with rows `out_row` apart.
 unsafe fn call(
     out: *mut f32,
-    out_strides: [usize; 2],
+    out_row: usize,
     is_added: bool,
     (a, b): (Matrix<'_>, Matrix<'_>),
     parallelism: Parallelism,
 ) {
     let ([m, k], [_, n]) = (a.dims, b.dims);
-    let [out_row, out_column] = out_strides.map(|stride| stride as isize);
     let [a_row, a_column] = a.strides.map(|stride| stride as isize);
     let [b_row, b_column] = b.strides.map(|stride| stride as isize);
     let (lhs, rhs) = (a.values.as_ptr(), b.values.as_ptr());
@@ -266,8 +300,8 @@ unsafe fn call(
             n,
             k,
             out,
-            out_column,
-            out_row,
+            1,
+            out_row as isize,
             is_added,
             lhs,
             a_column,

@@ -10,14 +10,16 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
-use super::gemm::{Matrix, forwards, matrix_at, product, steady_product};
+use super::gemm::{Matrix, forwards, in_slices, matrix_at, product, steady_product};
 use super::{tensor, values};
 
 /// All rows of a contiguous tensor.
 fn rows(x: &FlexTensor) -> Matrix<'_> {
-    let values = values(x);
-    let width = x.layout().shape().as_slice().last().copied().unwrap_or(1);
-    Matrix::rows(values, [values.len() / width.max(1), width])
+    let (width, outer) = match x.layout().shape().as_slice() {
+        [outer @ .., width] => (*width, outer),
+        [] => (1, [].as_slice()),
+    };
+    Matrix::rows(values(x), [outer.iter().product(), width])
 }
 
 fn with_width(shape: &Shape, width: usize) -> Shape {
@@ -40,7 +42,7 @@ fn forward_by(
     weight: &FlexTensor,
 ) -> FlexTensor {
     let shape = with_width(x.layout().shape(), weight.layout().shape()[1]);
-    let (x, weight) = (x.to_contiguous(), forwards(weight));
+    let (x, weight) = (x.to_contiguous(), in_slices(weight));
     tensor(product(rows(&x), matrix_at(&weight, 0)), shape)
 }
 

@@ -6,6 +6,7 @@ mod attention;
 mod chunks;
 mod gemm;
 mod linear;
+mod prefetch;
 mod rms_norm;
 mod rotate_heads;
 mod silu_gate;
@@ -13,6 +14,7 @@ mod simd;
 mod target_logprobs;
 #[cfg(test)]
 mod tests;
+mod write_keys;
 
 use std::sync::Arc;
 
@@ -20,18 +22,22 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 
 use crate::AdamWStep;
 use crate::visible::Ranges;
 
 /// Whether a tensor is one that the fused code takes.
 pub(crate) fn applies<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32
-        && matches!(
-            tensor.device().inner().as_dispatch(),
-            DispatchDevice::Flex(_)
-        )
+    tensor.dtype() == DType::F32 && is_flex(&tensor.device())
+}
+
+/// Whether a device is burn-flex, with autodiff or without.
+pub(crate) fn is_flex(device: &Device) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Flex(_)
+    )
 }
 
 /// The operations as burn dispatches them; shapes are checked before.
@@ -58,6 +64,11 @@ pub(crate) trait Kernels: Backend {
 /// The operations without a gradient.
 #[backend_extension(Flex)]
 pub(crate) trait Steps: Backend {
+    fn write_keys(
+        cache: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        start: usize,
+    ) -> FloatTensor<Self>;
     fn adamw(
         weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
@@ -68,6 +79,10 @@ pub(crate) trait Steps: Backend {
 }
 
 impl Steps for Flex {
+    fn write_keys(cache: FlexTensor, keys: FlexTensor, start: usize) -> FlexTensor {
+        write_keys::write_keys(cache, &keys, start)
+    }
+
     fn adamw(
         weights: FlexTensor,
         grad: FlexTensor,

@@ -1,7 +1,7 @@
 //! The fused code against plain tensor operations and finite differences.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Device, Shape, Tensor, TensorData, s};
 
 use super::simd;
 use crate::{VisibleKeys, ops, plain};
@@ -343,27 +343,81 @@ fn inputs_that_are_held_elsewhere_stay_as_they_are() {
 
 #[test]
 fn a_row_of_inference_does_not_depend_on_those_beside_it() {
-    // More inner values than `gemm` adds in one chain; weights in rows and in columns, large and small; one column.
+    // More inner values than `gemm` adds in one chain and fewer, down to one; weights in rows and in columns, large
+    // and small; one column; columns with a step.
     let rows = |k: usize, n: usize| numbers::<2>(2, [k, n]).inner();
     let columns = |k: usize, n: usize| rows(n, k).transpose();
-    for weight in [
-        rows(1200, 120),
-        columns(1200, 120),
-        columns(1200, 12),
-        rows(500, 1),
-        rows(1200, 1),
+    let steps = |k: usize, n: usize| rows(k, 2 * n).slice(s![.., 0..;2]);
+    let bits = |tensor: Tensor<2>| floats(tensor).into_iter().map(f32::to_bits);
+    for (weight, least_rows) in [
+        (rows(1200, 120), 1),
+        (columns(1200, 120), 1),
+        (columns(1200, 12), 1),
+        (rows(500, 1), 1),
+        (rows(1200, 1), 1),
+        (columns(500, 1), 1),
+        (rows(96, 288), 1),
+        (rows(512, 40), 1),
+        (rows(2, 5), 1),
+        (rows(1, 5), 1),
+        (steps(1200, 40), 1),
+        // Where a row alone is the exception that is documented.
+        (columns(96, 704), 2),
     ] {
         let [k, n] = weight.dims();
         let x = numbers::<2>(1, [130, k]).inner();
-        let all = floats(ops::linear(x.clone(), weight.clone()));
-        for n_rows in [1, 2, 40, 64, 65] {
+        let all: Vec<u32> = bits(ops::linear(x.clone(), weight.clone())).collect();
+        for n_rows in [1, 2, 21, 22, 40, 64, 65]
+            .into_iter()
+            .filter(|n| *n >= least_rows)
+        {
             let some = ops::linear(x.clone().narrow(0, 0, n_rows), weight.clone());
             assert!(
-                floats(some) == all[..n_rows * n],
+                bits(some).eq(all[..n_rows * n].iter().copied()),
                 "{n_rows} rows, {k} x {n}"
             );
         }
     }
+}
+
+#[test]
+fn products_without_inner_values_are_zero() {
+    let inputs = (numbers(1, [5, 0]), numbers(2, [0, 3]));
+    let found = run(&inputs, ops::linear);
+    let expected = run(&inputs, plain::linear);
+    assert_eq!(found, expected);
+    let none = ops::linear(numbers::<2>(1, [0, 4]), numbers(2, [4, 3]));
+    assert_eq!(none.dims(), [0, 3]);
+}
+
+#[test]
+fn keys_are_written_where_they_belong_and_what_others_hold_is_spared() {
+    for (shape, n_new, start) in [
+        ([3, 2, 8, 32], 1, 0),
+        ([3, 2, 8, 32], 1, 31),
+        ([2, 1, 5, 7], 3, 2),
+        ([40, 4, 64, 32], 1, 9),
+        ([2, 2, 4, 6], 0, 6),
+    ] {
+        let [batch, n_heads, head_dim, _] = shape;
+        let cache = numbers::<4>(1, shape).inner();
+        // As a projection gives them, and as the rotation does.
+        let keys = numbers::<4>(2, [batch, n_new, n_heads, head_dim])
+            .inner()
+            .swap_dims(1, 2);
+        let expected = floats(plain::write_keys(cache.clone(), keys.clone(), start));
+        let before = floats(cache.clone());
+        let held = crate::write_keys(cache.clone(), keys.clone(), start);
+        assert_eq!(floats(held), expected, "{shape:?}");
+        assert_eq!(floats(cache.clone()), before);
+        let own = crate::write_keys(cache, keys.clone() * 1.0, start);
+        assert_eq!(floats(own), expected, "{shape:?}");
+    }
+    let full = std::panic::catch_unwind(|| {
+        let cache = numbers::<4>(1, [1, 1, 2, 4]).inner();
+        crate::write_keys(cache.clone(), cache.swap_dims(2, 3), 1)
+    });
+    assert!(full.is_err());
 }
 
 #[test]
@@ -396,6 +450,14 @@ fn results_are_the_same_bytes_on_one_and_two_threads() {
                 &(numbers(1, [1, 8, 256]), numbers(2, [600, 256])),
                 |x, w| ops::linear(x, w.transpose()),
             ),
+            run(
+                &(numbers(1, [1, 40, 256]), numbers(2, [256, 600])),
+                ops::linear,
+            ),
+            run(
+                &(numbers(1, [1, 40, 256]), numbers(2, [600, 256])),
+                |x, w| ops::linear(x, w.transpose()),
+            ),
             run(&heads, |x, cos| {
                 ops::rotate_heads(x, cos, angles.clone(), 1.0)
             }),
@@ -411,9 +473,12 @@ fn results_are_the_same_bytes_on_one_and_two_threads() {
         let mixed = ops::attention(q.clone(), k.clone(), v.clone(), &seen);
         let plain = plain::attention(q, k, v, &seen);
         let (mixed, plain) = (floats(mixed), floats(plain));
+        let cache = numbers::<4>(4, [64, 2, 32, 96]).inner();
+        let keys = numbers::<4>(5, [64, 2, 1, 32]).inner();
+        let written = floats(crate::write_keys(cache, keys, 40));
         let moved = mixed.iter().zip(&plain).map(|(a, b)| (a - b).abs());
         assert!(moved.fold(0.0, f32::max) < 1e-5);
-        mixed
+        (mixed, written)
     };
     let [one, two] = [1, 2].map(|n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);

@@ -11,34 +11,31 @@ use std::ops::Range;
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd, vload_unaligned, vstore_unaligned};
 
 use super::Matrix;
-use super::threads::{ROWS, share};
-use super::tile::{Ahead, LINE, Lines, Tile, WIDEST, added, rows_per_tile};
+use super::threads::{PART_ROWS, share};
+use super::tile::{Ahead, Aligned, Tile, Tiles, WIDEST, added};
 
 /// Inner values that are added at once.
 const DEPTH: usize = 64;
 /// The same for few rows: reading weights takes the time then, and each row of them is
 /// read from its start to its end. For more rows, those of the result are read and written as often.
 const SHALLOW_DEPTH: usize = 16;
-/// Rows up to which that is better. Above, a panel of weights is copied to where its rows are next to each other:
-/// they are a power of two apart most often, and of such rows a cache holds few.
+/// Rows up to which that is better. Above, the first tile copies a panel of weights to where its rows are next to
+/// each other: they are a power of two apart most often, and of such rows a cache holds few.
 const SHALLOW: usize = 8;
 /// Weights of a panel: four of the widest vectors.
 const PANEL: usize = DEPTH * 4 * WIDEST;
 
-/// Writes `a b` into rows of `out` that are `row_stride` apart.
+/// Writes `a b` into `out`, row after row.
 ///
 /// # Safety
 ///
 /// All elements of the result lie in the memory that `out` points to, and nothing else uses it; the inner
-/// dimensions are the same; `b` has slices as rows.
-pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
-    let dims = [a.dims[0], b.dims[0], b.dims[1]];
-    share(dims, out, |out, rows, part| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let out = out.add(rows.start * row_stride);
-            columns::<true>(out, row_stride, (a.take_rows(&rows), b), part);
-        }
+/// dimensions are the same and not 0; both have slices as rows.
+pub(super) unsafe fn product(out: *mut f32, (a, b): (Matrix<'_>, Matrix<'_>)) {
+    let ([m, k], n) = (a.dims, b.dims[1]);
+    share([m, k, n], out, |out, rows, part| {
+        // SAFETY: the caller's promise, and `share` gives no other call the same elements.
+        unsafe { columns::<true>(out.add(rows.start * n), (a.take_rows(&rows), b), part) }
     });
 }
 
@@ -46,32 +43,29 @@ pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'
 ///
 /// # Safety
 ///
-/// As for [`product`], for these columns, and there are inner values.
+/// As for [`product`], for these columns.
 pub(super) unsafe fn columns<const IS_FUSED: bool>(
     out: *mut f32,
-    row_stride: usize,
     (a, b): (Matrix<'_>, Matrix<'_>),
     columns: Range<usize>,
 ) {
-    for row in (0..a.dims[0]).step_by(ROWS) {
-        let rows = row..(row + ROWS).min(a.dims[0]);
+    for row in (0..a.dims[0]).step_by(PART_ROWS) {
+        let rows = row..(row + PART_ROWS).min(a.dims[0]);
         AutoArch::new().dispatch(Columns::<IS_FUSED> {
             a: a.take_rows(&rows),
             b,
             // SAFETY: the caller's promise.
-            out: unsafe { out.add(row * row_stride) },
-            row_stride,
+            out: unsafe { out.add(row * b.dims[1]) },
             columns: columns.clone(),
         });
     }
 }
 
-/// Some columns of a product of up to [`ROWS`] rows. Whoever makes one promises what [`columns`] asks for.
+/// Some columns of a product of up to [`PART_ROWS`] rows. Whoever makes one promises what [`columns`] asks for.
 struct Columns<'a, const IS_FUSED: bool> {
     a: Matrix<'a>,
     b: Matrix<'a>,
     out: *mut f32,
-    row_stride: usize,
     columns: Range<usize>,
 }
 
@@ -91,18 +85,10 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
         let lanes = S::lanes32();
         assert!(lanes <= WIDEST, "room for a vector");
         let [m, k] = self.a.dims;
-        assert!(m <= ROWS, "room for the rows");
         let most = if m > SHALLOW { DEPTH } else { SHALLOW_DEPTH };
         let Range { start, end } = self.columns;
-        let mut rows = MaybeUninit::<Lines<{ ROWS * DEPTH }>>::uninit();
-        let rows: *mut f32 = rows.as_mut_ptr().cast();
         for first in (0..k).step_by(most) {
             let depth = first..(first + most).min(k);
-            // SAFETY: `Matrix::new` checked that all elements of `a` lie in its slice; there is room for `ROWS`.
-            unsafe {
-                let from = self.a.values.as_ptr().add(first * self.a.strides[1]);
-                copy_rows::<S>(rows, from, [m, depth.len()], self.a.strides);
-            }
             let mut column = start;
             while column < end {
                 let width = match end - column < lanes {
@@ -111,7 +97,9 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
                 };
                 let next = match column + width < end {
                     true => self.weights(depth.start, column + width),
-                    false => self.weights(depth.end, start),
+                    false if depth.end < k => self.weights(depth.end, start),
+                    // Most often the part that this thread computes next.
+                    false => self.weights(0, end),
                 };
                 let panel = Panel {
                     depth: depth.clone(),
@@ -122,10 +110,10 @@ impl<const IS_FUSED: bool> WithSimd for Columns<'_, IS_FUSED> {
                 unsafe {
                     match width.div_ceil(lanes) {
                         _ if width < lanes => self.rest::<S>(&panel),
-                        1 => self.panel::<S, 1>(&panel, rows),
-                        2 => self.panel::<S, 2>(&panel, rows),
-                        3 => self.panel::<S, 3>(&panel, rows),
-                        _ => self.panel::<S, 4>(&panel, rows),
+                        1 => self.panel::<S, 1>(&panel),
+                        2 => self.panel::<S, 2>(&panel),
+                        3 => self.panel::<S, 3>(&panel),
+                        _ => self.panel::<S, 4>(&panel),
                     }
                 }
                 column += width;
@@ -145,38 +133,6 @@ fn panel_width(left: usize, lanes: usize) -> usize {
     }
 }
 
-/// Copies rows of at most [`DEPTH`] values from where they lie, with a distance between rows and one between
-/// values, to rows that are [`DEPTH`] apart: those a power of two apart push each other
-/// out of the cache.
-///
-/// # Safety
-///
-/// All of the values are there, and `to` has room for them.
-#[inline(always)]
-unsafe fn copy_rows<S: Simd>(
-    to: *mut f32,
-    from: *const f32,
-    [n_rows, depth]: [usize; 2],
-    [row_stride, stride]: [usize; 2],
-) {
-    let lanes = S::lanes32();
-    for row in 0..n_rows {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (to, from) = (to.add(row * DEPTH), from.add(row * row_stride));
-            if stride == 1 && depth % lanes == 0 {
-                for at in (0..depth).step_by(lanes) {
-                    vstore_unaligned(to.add(at), vload_unaligned::<S, f32>(from.add(at)));
-                }
-            } else {
-                for at in 0..depth {
-                    *to.add(at) = *from.add(at * stride);
-                }
-            }
-        }
-    }
-}
-
 impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     /// Where a weight lies, or would lie if there were more of them.
     #[inline(always)]
@@ -189,57 +145,51 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     ///
     /// # Safety
     ///
-    /// The columns are among those of the result, a vector or more, and as many as `V` vectors hold but not `V - 1`;
-    /// `rows` are their inner values, [`DEPTH`] apart.
+    /// The columns are among those of the result, a vector or more, and as many as `V` vectors hold but not `V - 1`.
     #[inline(always)]
-    unsafe fn panel<S: Simd, const V: usize>(&self, panel: &Panel, rows: *const f32) {
-        let m = self.a.dims[0];
-        let (lanes, stride) = (S::lanes32(), self.b.strides[0]);
+    unsafe fn panel<S: Simd, const V: usize>(&self, panel: &Panel) {
+        let [m, row_stride] = [self.a.dims[0], self.a.strides[0]];
         let (depth, n_columns) = (panel.depth.len(), panel.columns.len());
-        assert!(depth * V * lanes <= PANEL, "room for a panel");
-        let last = n_columns - lanes;
-        let offset = |v: usize| if v + 1 == V { last } else { v * lanes };
-        let mut copy = MaybeUninit::<Lines<PANEL>>::uninit();
+        assert!(depth * V * S::lanes32() <= PANEL, "room for a panel");
+        let mut copied = MaybeUninit::<Aligned<PANEL>>::uninit();
+        let copied: *mut f32 = copied.as_mut_ptr().cast();
         let mut weights = self.weights(panel.depth.start, panel.columns.start);
-        let mut weight_stride = stride;
-        if m > SHALLOW {
-            let copy: *mut f32 = copy.as_mut_ptr().cast();
-            for inner in 0..depth {
-                for v in 0..V {
-                    // SAFETY: `Matrix::new` checked that all elements of `b` lie in its slice, and those of a row are
-                    // next to each other (`columns`); there is room for them.
-                    unsafe {
-                        let values: Vector<S, f32> =
-                            vload_unaligned(weights.add(inner * stride + offset(v)));
-                        vstore_unaligned(copy.add(inner * V * lanes + offset(v)), values);
-                    }
-                }
-            }
-            (weights, weight_stride) = (copy, V * lanes);
-        }
-        let per_tile = rows_per_tile(m, V);
-        let lines = V.div_ceil(m.div_ceil(per_tile));
-        for (idx, row) in (0..m).step_by(per_tile).enumerate() {
-            // SAFETY: rows and columns are among those of the result.
+        let mut weight_stride = self.b.strides[0];
+        let mut copy = if m > SHALLOW {
+            copied
+        } else {
+            std::ptr::null_mut()
+        };
+        let tiles = Tiles::new(m, V);
+        let mut ahead = Ahead::evenly(panel.next, weight_stride, [depth, n_columns], tiles.n_tiles);
+        let mut row = 0;
+        for tile in 0..tiles.n_tiles {
+            let n_rows = tiles.n_rows(tile);
+            // SAFETY: rows and columns are among those of the result, and `Matrix::new` checked that those of `a` and
+            // `b` lie in their slices. There is room for the copy, which is read behind the tile that makes it.
             unsafe {
+                let from = self.a.values.as_ptr().add(row * row_stride);
                 let tile = Tile {
-                    rows: rows.add(row * DEPTH),
-                    row_stride: DEPTH,
-                    n_rows: per_tile.min(m - row),
+                    rows: from.add(panel.depth.start),
+                    row_stride,
+                    n_rows,
                     weights,
                     weight_stride,
-                    out: self.out.add(row * self.row_stride + panel.columns.start),
-                    out_stride: self.row_stride,
+                    out: self.out.add(row * self.b.dims[1] + panel.columns.start),
+                    out_stride: self.b.dims[1],
                     n_columns,
                     depth,
                     is_first: panel.depth.start == 0,
-                    ahead: Ahead {
-                        first: panel.next.wrapping_add(idx * lines * LINE),
-                        step: stride,
-                        lines: lines.min(V.saturating_sub(idx * lines)),
-                    },
+                    copy,
+                    ahead,
                 };
                 tile.add::<S, V, IS_FUSED>();
+            }
+            row += n_rows;
+            ahead = ahead.next();
+            if !copy.is_null() {
+                (weights, weight_stride) = (copy.cast_const(), V * S::lanes32());
+                copy = std::ptr::null_mut();
             }
         }
     }
@@ -251,12 +201,12 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
     /// The columns are among those of the result, and fewer than the lanes.
     #[inline(always)]
     unsafe fn rest<S: Simd>(&self, panel: &Panel) {
-        let (a, b, row_stride) = (self.a, self.b, self.row_stride);
+        let (a, b) = (self.a, self.b);
         let n_columns = panel.columns.len();
         for row in 0..a.dims[0] {
             // SAFETY: the caller's promise; the buffers have room for a vector.
             unsafe {
-                let out = self.out.add(row * row_stride + panel.columns.start);
+                let out = self.out.add(row * b.dims[1] + panel.columns.start);
                 let mut buffer = [0.0_f32; WIDEST];
                 if panel.depth.start > 0 {
                     std::ptr::copy_nonoverlapping(out, buffer.as_mut_ptr(), n_columns);
@@ -268,7 +218,7 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
                     let mut weights = [0.0_f32; WIDEST];
                     weights[..n_columns].copy_from_slice(values);
                     let weights: Vector<S, f32> = vload_unaligned(weights.as_ptr());
-                    let factor = a.values[row * a.strides[0] + inner * a.strides[1]];
+                    let factor = a.values[row * a.strides[0] + inner];
                     sum = added::<S, IS_FUSED>(factor.splat(), weights, sum);
                 }
                 vstore_unaligned(buffer.as_mut_ptr(), sum);
@@ -281,17 +231,14 @@ impl<const IS_FUSED: bool> Columns<'_, IS_FUSED> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::numbers;
+    use super::super::{Kernel, few_rows_into, product_by};
     use super::*;
 
     /// More than a part has.
     const MOST: usize = 70;
 
     fn found(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-        let [m, n] = [a.dims[0], b.dims[1]];
-        let mut out = vec![f32::NAN; m * n];
-        // SAFETY: there is room for the result.
-        unsafe { product(out.as_mut_ptr(), n, (a, b)) };
-        out
+        product_by(Kernel::FewRows, a, b)
     }
 
     #[test]
@@ -330,16 +277,40 @@ mod tests {
         let a = Matrix::new(&x, [2, 2], [1, 2]);
         let b = Matrix::new(&w, [2, 3], [4, 1]);
         assert_eq!(found(a, b), [1.0, 2.0, 4.0, 3.0, 4.0, 10.0]);
-        // What lies between the rows of the result stays.
-        for n in [24, 47, 60] {
+        // Rows of 70 within rows of 75, weights within rows of 136.
+        for (m, n) in [(1, 24), (9, 47), (20, 130)] {
+            let (x, w) = (numbers(m * 75, 1), numbers(70 * 136, 2));
+            let (a, b) = (
+                Matrix::new(&x, [m, 70], [75, 1]),
+                Matrix::new(&w, [70, n], [136, 1]),
+            );
+            let rows = |values: &[f32], stride: usize, len: usize| -> Vec<f32> {
+                values
+                    .chunks(stride)
+                    .flat_map(|row| &row[..len])
+                    .copied()
+                    .collect()
+            };
+            let (x, w) = (rows(&x, 75, 70), rows(&w, 136, n));
+            let alone = found(Matrix::rows(&x, [m, 70]), Matrix::rows(&w, [70, n]));
+            assert_eq!(found(a, b), alone, "{m} x {n}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_beside_the_result() {
+        for n in [3, 24, 47, 130] {
             let (x, w) = (numbers(9 * 70, 1), numbers(70 * n, 2));
             let (a, b) = (Matrix::rows(&x, [9, 70]), Matrix::rows(&w, [70, n]));
-            let mut out = vec![7.0; 9 * (n + 5)];
-            // SAFETY: there is room for the result.
-            unsafe { product(out.as_mut_ptr(), n + 5, (a, b)) };
-            for (row, expected) in out.chunks(n + 5).zip(found(a, b).chunks(n)) {
-                assert_eq!(row, [expected, &[7.0; 5]].concat());
-            }
+            let mut out = vec![7.0; 9 * n + 40];
+            few_rows_into::<true>((a, b), &mut out[20..9 * n + 20]);
+            assert_eq!(out[20..9 * n + 20], found(a, b));
+            assert!(
+                out[..20]
+                    .iter()
+                    .chain(&out[9 * n + 20..])
+                    .all(|value| *value == 7.0)
+            );
         }
     }
 }

@@ -10,8 +10,8 @@ use std::ops::Range;
 use macerator::{AutoArch, Simd, WithSimd};
 
 use super::Matrix;
-use super::threads::{ROWS, share};
-use super::tile::{Ahead, Lines, Tile, WIDEST, rows_per_tile};
+use super::threads::{PART_ROWS, share};
+use super::tile::{Ahead, Aligned, Tile, Tiles, WIDEST};
 
 /// Weights below which it gains nothing.
 const LARGE: usize = 1 << 17;
@@ -31,31 +31,30 @@ pub(super) fn applies(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
     is_possible(a, b) && k.saturating_mul(n) >= LARGE
 }
 
-/// Writes `a b` into rows of `out` that are `row_stride` apart.
+/// Writes `a b` into `out`, row after row.
 ///
 /// # Safety
 ///
 /// All elements of the result lie in the memory that `out` points to, and nothing else uses it; the inner
-/// dimensions are the same; [`is_possible`].
-pub(super) unsafe fn product(out: *mut f32, row_stride: usize, (a, b): (Matrix<'_>, Matrix<'_>)) {
-    let [m, k] = a.dims;
+/// dimensions are the same and not 0; [`is_possible`].
+pub(super) unsafe fn product(out: *mut f32, (a, b): (Matrix<'_>, Matrix<'_>)) {
+    let ([m, k], n) = (a.dims, b.dims[1]);
     let groups: Vec<_> = (0..m)
-        .step_by(ROWS)
+        .step_by(PART_ROWS)
         .map(|row| Group::new(&a, row))
         .collect();
-    share([m, k, b.dims[1]], out, |out, rows, columns| {
+    share([m, k, n], out, |out, rows, columns| {
         AutoArch::new().dispatch(Columns {
-            group: &groups[rows.start / ROWS],
+            group: &groups[rows.start / PART_ROWS],
             b,
-            // SAFETY: the caller's promise: these rows are there.
-            out: unsafe { out.add(rows.start * row_stride) },
-            row_stride,
+            // SAFETY: the caller's promise: these rows are there. `share` gives no other call the same elements.
+            out: unsafe { out.add(rows.start * n) },
             columns,
         });
     });
 }
 
-/// Up to [`ROWS`] rows, value by value, filled up with zeros to whole vectors.
+/// Up to [`PART_ROWS`] rows, value by value, filled up with zeros to whole vectors.
 struct Group {
     values: Vec<f32>,
     n_rows: usize,
@@ -65,7 +64,7 @@ struct Group {
 impl Group {
     fn new(a: &Matrix<'_>, row: usize) -> Self {
         let k = a.dims[1];
-        let n_rows = ROWS.min(a.dims[0] - row);
+        let n_rows = PART_ROWS.min(a.dims[0] - row);
         let width = n_rows.next_multiple_of(WIDEST);
         let mut values = vec![0.0; k * width];
         for r in 0..n_rows {
@@ -87,7 +86,6 @@ struct Columns<'a> {
     group: &'a Group,
     b: Matrix<'a>,
     out: *mut f32,
-    row_stride: usize,
     columns: Range<usize>,
 }
 
@@ -96,7 +94,12 @@ impl WithSimd for Columns<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self) {
-        let mut sums = MaybeUninit::<Lines<{ COLUMNS * ROWS }>>::uninit();
+        let lanes = S::lanes32();
+        assert!(
+            lanes <= WIDEST && self.group.width.is_multiple_of(lanes),
+            "whole vectors"
+        );
+        let mut sums = MaybeUninit::<Aligned<{ COLUMNS * PART_ROWS }>>::uninit();
         let sums: *mut f32 = sums.as_mut_ptr().cast();
         let Range { start, end } = self.columns;
         for first in (start..end).step_by(COLUMNS) {
@@ -105,7 +108,7 @@ impl WithSimd for Columns<'_> {
             unsafe {
                 self.add::<S>(sums, &columns);
                 for row in 0..self.group.n_rows {
-                    let to = self.out.add(row * self.row_stride + first);
+                    let to = self.out.add(row * self.b.dims[1] + first);
                     for column in 0..columns.len() {
                         *to.add(column) = *sums.add(column * self.group.width + row);
                     }
@@ -127,34 +130,39 @@ impl Columns<'_> {
         let stride = self.b.strides[1];
         let n_columns = columns.len();
         let deep = PANEL / width;
-        let most = if S::lanes32() >= 16 { 4 } else { 2 } * S::lanes32();
+        let lanes = S::lanes32();
+        let most = if lanes >= 16 { 4 * lanes } else { 2 * lanes };
         let first = self.b.values.as_ptr().wrapping_add(columns.start * stride);
         for inner in (0..k).step_by(deep) {
             let depth = deep.min(k - inner);
             // As much of the columns behind these as is computed of these meanwhile.
             let behind = first.wrapping_add(n_columns * (stride + inner));
             for row in (0..width).step_by(most) {
-                let n_vectors = most.min(width - row) / S::lanes32();
-                let per_tile = rows_per_tile(n_columns, n_vectors);
-                for column in (0..n_columns).step_by(per_tile) {
-                    // SAFETY: all of these are there.
+                let n_vectors = most.min(width - row) / lanes;
+                let tiles = Tiles::new(n_columns, n_vectors);
+                let mut column = 0;
+                for tile in 0..tiles.n_tiles {
+                    let n_columns = tiles.n_rows(tile);
+                    // SAFETY: `Matrix::new` checked that the columns lie in the slice of `b`, and their values are next
+                    // to each other; a group has `k` times `width` values, whole vectors; the caller's promise.
                     unsafe {
                         let tile = Tile {
                             rows: first.add(column * stride + inner),
                             row_stride: stride,
-                            n_rows: per_tile.min(n_columns - column),
+                            n_rows: n_columns,
                             weights: self.group.values.as_ptr().add(inner * width + row),
                             weight_stride: width,
                             out: sums.add(column * width + row),
                             out_stride: width,
-                            n_columns: n_vectors * S::lanes32(),
+                            n_columns: n_vectors * lanes,
                             depth,
                             is_first: inner == 0,
-                            ahead: Ahead {
-                                first: behind.wrapping_add(column * depth),
-                                step: per_tile,
-                                lines: usize::from(row == 0),
-                            },
+                            copy: std::ptr::null_mut(),
+                            ahead: Ahead::in_order(
+                                behind.wrapping_add(column * depth),
+                                n_columns,
+                                row > 0,
+                            ),
                         };
                         match n_vectors {
                             1 => tile.add::<S, 1, true>(),
@@ -163,6 +171,7 @@ impl Columns<'_> {
                             _ => tile.add::<S, 4, true>(),
                         }
                     }
+                    column += n_columns;
                 }
             }
         }
@@ -187,7 +196,10 @@ mod tests {
                 steady_product(a, b)
             };
             let all = found(most);
-            for m in [1, 2, 3, 4, 5, 8, 64].into_iter().filter(|m| *m < most) {
+            for m in [1, 2, 3, 4, 5, 8, 20, 33, 64]
+                .into_iter()
+                .filter(|m| *m < most)
+            {
                 assert_eq!(found(m), all[..m * n], "{m} of {most} rows, {k} x {n}");
             }
             for (place, found) in all.iter().enumerate().step_by(5) {
@@ -198,5 +210,21 @@ mod tests {
                 assert!((f64::from(*found) - expected).abs() < near, "{k} x {n}");
             }
         }
+    }
+
+    #[test]
+    fn columns_may_be_further_apart_than_they_are_long() {
+        let (k, n) = (70, 2100);
+        let (x, w) = (numbers(20 * k, 1), numbers(n * (k + 3), 2));
+        let a = Matrix::rows(&x, [20, k]);
+        let apart = Matrix::new(&w, [k, n], [1, k + 3]);
+        let close: Vec<f32> = w
+            .chunks(k + 3)
+            .flat_map(|column| &column[..k])
+            .copied()
+            .collect();
+        let close = Matrix::new(&close, [k, n], [1, k]);
+        assert!(applies(&a, &apart) && applies(&a, &close));
+        assert_eq!(steady_product(a, apart), steady_product(a, close));
     }
 }

@@ -2,16 +2,18 @@
 
 use macerator::{Scalar, Simd, Vector, vload_unaligned, vstore_unaligned};
 
+use crate::flex::prefetch::to_second_cache;
+
 /// Lanes of the widest vectors.
 pub(super) const WIDEST: usize = 16;
-/// Rows of a tile, and those of a tile of one vector of columns, so that enough sums are under way.
-const ROWS: [usize; 2] = [6, 8];
+/// Most rows of a tile, and those of a tile of one vector of columns, so that enough sums are under way.
+const MOST_ROWS: [usize; 2] = [6, 8];
 /// Values of a line of the cache.
-pub(super) const LINE: usize = 16;
+const LINE: usize = 16;
 
 /// Vectors that start where lines of the cache do: others need two lines each.
 #[repr(align(64))]
-pub(super) struct Lines<const N: usize>([f32; N]);
+pub(super) struct Aligned<const N: usize>([f32; N]);
 
 /// `factor * weights + sum`
 #[inline(always)]
@@ -26,26 +28,67 @@ pub(super) fn added<S: Simd, const IS_FUSED: bool>(
     }
 }
 
-/// Asks for what will be read soon, wherever it is: to strided rows the processor does not look ahead by itself.
-/// It goes to the second cache, since the first has no room to spare.
-#[inline(always)]
-fn prefetch(values: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: all processors of this architecture have the instruction, which reads nothing and never fails.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(values.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
-}
-
-/// What a tile asks for while it computes, and never reads: so many lines from `first` on, and as many `step`
-/// values further for every inner value.
+/// What tiles ask for while they compute, and never read (to strided rows the processor does not look ahead by itself,
+/// and the first cache has no room to spare): `steps` times `lines` lines of a row, `step` values further
+/// with every inner value, then the row that is `stride` values behind.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    pub(super) first: *const f32,
-    pub(super) step: usize,
-    pub(super) lines: usize,
+    first: *const f32,
+    stride: usize,
+    step: usize,
+    steps: usize,
+    lines: usize,
+    /// Values from what a tile asks for to what the next one does.
+    share: usize,
+}
+
+impl Ahead {
+    /// As many rows of `n_columns` values as tiles of `depth` inner values compute with, shared evenly among
+    /// `n_tiles`: a processor waits for few lines at a time, and what is asked for at once has to wait.
+    #[inline(always)]
+    pub(super) fn evenly(
+        first: *const f32,
+        stride: usize,
+        [depth, n_columns]: [usize; 2],
+        n_tiles: usize,
+    ) -> Self {
+        let n_rows = depth.div_ceil(n_tiles);
+        let steps = (depth / n_rows).max(1);
+        let lines = n_columns.div_ceil(LINE).div_ceil(steps);
+        let step = match lines {
+            1 => n_columns.div_ceil(steps),
+            _ => lines * LINE,
+        };
+        let share = n_rows * stride;
+        Self {
+            first,
+            stride,
+            step,
+            steps,
+            lines,
+            share,
+        }
+    }
+
+    /// Values one behind the other, `step` with every inner value; none if `is_read` already.
+    #[inline(always)]
+    pub(super) fn in_order(first: *const f32, step: usize, is_read: bool) -> Self {
+        Self {
+            first,
+            stride: 0,
+            step,
+            steps: usize::MAX,
+            lines: usize::from(!is_read),
+            share: 0,
+        }
+    }
+
+    /// What the next tile asks for.
+    #[inline(always)]
+    pub(super) fn next(self) -> Self {
+        let first = self.first.wrapping_add(self.share);
+        Self { first, ..self }
+    }
 }
 
 /// Rows in slices times weights in slices as rows.
@@ -63,12 +106,36 @@ pub(super) struct Tile {
     pub(super) depth: usize,
     /// Whether the sums start with zeros, and not with what is in `out`.
     pub(super) is_first: bool,
+    /// Where the weights are copied to, in rows that are `V` vectors apart, unless it is null.
+    pub(super) copy: *mut f32,
     pub(super) ahead: Ahead,
 }
 
-/// Rows of each tile, for so many rows of columns in so many vectors.
-pub(super) fn rows_per_tile(n_rows: usize, n_vectors: usize) -> usize {
-    n_rows.div_ceil(n_rows.div_ceil(ROWS[usize::from(n_vectors == 1)]).max(1))
+/// The rows of each tile, for so many rows of columns in so many vectors: as many as there are registers for, and
+/// nearly the same everywhere, since a tile of one or two rows takes longer than its share.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    pub(super) n_tiles: usize,
+    n_rows: usize,
+    /// Tiles with a row more.
+    n_larger: usize,
+}
+
+impl Tiles {
+    pub(super) fn new(n_rows: usize, n_vectors: usize) -> Self {
+        let n_tiles = n_rows.div_ceil(MOST_ROWS[usize::from(n_vectors == 1)]);
+        Self {
+            n_tiles,
+            n_rows: n_rows / n_tiles.max(1),
+            n_larger: n_rows % n_tiles.max(1),
+        }
+    }
+
+    /// Rows of a tile. (An iterator over ranges of rows made the loops around it slower by a twentieth.)
+    #[inline(always)]
+    pub(super) fn n_rows(&self, tile: usize) -> usize {
+        self.n_rows + usize::from(tile < self.n_larger)
+    }
 }
 
 impl Tile {
@@ -76,9 +143,9 @@ impl Tile {
     ///
     /// # Safety
     ///
-    /// There are `n_rows` rows of `depth` values, at least one and at most as many as [`rows_per_tile`] says;
-    /// `depth` rows of weights with `n_columns` columns, which are at least a vector and need `V` of them; `out` has
-    /// room for the result, and where it is not the first for these elements, they are there.
+    /// There are `n_rows` rows of `depth` values; `depth` rows of weights with `n_columns` columns, which are at
+    /// least a vector and need `V` of them; `out` has room for the result, and where it is not the first for these
+    /// elements, they are there; `copy` has room for `depth` times `V` vectors, or is null.
     #[inline(always)]
     pub(super) unsafe fn add<S: Simd, const V: usize, const IS_FUSED: bool>(self) {
         // SAFETY: the caller's promise.
@@ -89,9 +156,10 @@ impl Tile {
                 3 => self.add_rows::<S, 3, V, IS_FUSED>(),
                 4 => self.add_rows::<S, 4, V, IS_FUSED>(),
                 5 => self.add_rows::<S, 5, V, IS_FUSED>(),
+                6 => self.add_rows::<S, 6, V, IS_FUSED>(),
                 7 if V == 1 => self.add_rows::<S, 7, V, IS_FUSED>(),
                 8 if V == 1 => self.add_rows::<S, 8, V, IS_FUSED>(),
-                _ => self.add_rows::<S, 6, V, IS_FUSED>(),
+                _ => unreachable!("{} rows in one tile", self.n_rows),
             }
         }
     }
@@ -112,16 +180,30 @@ impl Tile {
                     }
                 }
             }
-            let (mut rows, mut weight_row, mut ahead) = (self.rows, self.weights, self.ahead.first);
+            let (mut rows, mut weight_row, mut copy) = (self.rows, self.weights, self.copy);
+            let Ahead { first, steps, .. } = self.ahead;
+            let (mut ahead_row, mut ahead, mut left) = (first, first, steps);
             for _ in 0..self.depth {
                 for line in 0..V {
                     if line < self.ahead.lines {
-                        prefetch(ahead.wrapping_add(line * LINE));
+                        to_second_cache(ahead.wrapping_add(line * LINE));
                     }
+                }
+                ahead = ahead.wrapping_add(self.ahead.step);
+                left -= 1;
+                if left == 0 {
+                    ahead_row = ahead_row.wrapping_add(self.ahead.stride);
+                    (ahead, left) = (ahead_row, steps);
                 }
                 let mut weights = [0.0_f32.splat::<S>(); V];
                 for (v, weights) in weights.iter_mut().enumerate() {
                     *weights = vload_unaligned(weight_row.add(offset(v)));
+                }
+                if !copy.is_null() {
+                    for (v, weights) in weights.iter().enumerate() {
+                        vstore_unaligned(copy.add(offset(v)), *weights);
+                    }
+                    copy = copy.wrapping_add(V * lanes);
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let factor: Vector<S, f32> = (*rows.add(r * self.row_stride)).splat();
@@ -131,7 +213,6 @@ impl Tile {
                 }
                 rows = rows.wrapping_add(1);
                 weight_row = weight_row.wrapping_add(self.weight_stride);
-                ahead = ahead.wrapping_add(self.ahead.step);
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, sum) in sums.iter().enumerate() {
