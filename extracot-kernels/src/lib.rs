@@ -26,7 +26,7 @@ mod sampling_weights;
 mod vectorized;
 mod visible;
 mod workers;
-mod write_keys;
+mod write_to_cache;
 
 pub use adamw::{AdamWStep, adamw};
 pub use aligned::LineAligned;
@@ -34,4 +34,4 @@ pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logpr
 pub use sampling_weights::{largest_logit, sampling_total, sampling_weights};
 pub use visible::{MASKED, VisibleKeys};
 pub use workers::{map_rows, on_workers};
-pub use write_keys::write_keys;
+pub use write_to_cache::write_to_cache;

@@ -95,9 +95,18 @@ pub fn adamw<const D: usize>(
     (weights * step.kept - change, [first, second])
 }
 
-/// See [`crate::write_keys`].
-pub fn write_keys(cache: Tensor<4>, keys: Tensor<4>, start: usize) -> Tensor<4> {
+/// See [`crate::write_to_cache`].
+pub fn write_to_cache(
+    [keys_cache, values_cache]: [Tensor<4>; 2],
+    [keys, values]: [Tensor<4>; 2],
+    start: usize,
+) -> [Tensor<4>; 2] {
     let [batch, n_kv_heads, n_new, head_dim] = keys.dims();
-    let slots = [0..batch, 0..n_kv_heads, 0..head_dim, start..start + n_new];
-    cache.slice_assign(slots, keys.swap_dims(2, 3))
+    let slots = start..start + n_new;
+    let columns = [0..batch, 0..n_kv_heads, 0..head_dim, slots.clone()];
+    let rows = [0..batch, 0..n_kv_heads, slots, 0..head_dim];
+    [
+        keys_cache.slice_assign(columns, keys.swap_dims(2, 3)),
+        values_cache.slice_assign(rows, values),
+    ]
 }

@@ -4,7 +4,7 @@
 //! every time. The buffer grows by a few slots at a time, so little of it is ever free.
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use extracot_kernels::write_keys;
+use extracot_kernels::write_to_cache;
 
 /// Slots by which the buffers grow.
 const GROWTH: usize = 32;
@@ -99,23 +99,17 @@ impl KvCache {
         keys: Tensor<4>,
         values: Tensor<4>,
     ) -> (Tensor<4>, Tensor<4>) {
-        let [batch, n_kv_heads, n_new, head_dim] = keys.dims();
-        let (start, end) = (self.n_slots, self.n_slots + n_new);
-        assert!(
-            end <= self.capacity,
-            "{end} tokens exceed the cache's {}",
-            self.capacity
-        );
-        let layer = &mut self.layers[layer_idx];
-        // In place while nothing else holds the buffer: what this returns is dropped by then.
-        layer
-            .keys_transposed
-            .inplace(|buffer| write_keys(buffer, keys, start));
-        let rows = [0..batch, 0..n_kv_heads, start..end, 0..head_dim];
-        layer
-            .values
-            .inplace(|buffer| buffer.slice_assign(rows, values));
-        (layer.keys_transposed.clone(), layer.values.clone())
+        // Taken out, so that nothing else holds the buffers and they are written in place: what this returns is
+        // dropped by then.
+        let layer = self.layers.remove(layer_idx);
+        let cache = [layer.keys_transposed, layer.values];
+        let [keys_transposed, values] = write_to_cache(cache, [keys, values], self.n_slots);
+        let layer = LayerCache {
+            keys_transposed: keys_transposed.clone(),
+            values: values.clone(),
+        };
+        self.layers.insert(layer_idx, layer);
+        (keys_transposed, values)
     }
 
     /// Counts `n_new` slots as filled.

@@ -14,7 +14,7 @@ mod simd;
 mod target_logprobs;
 #[cfg(test)]
 mod tests;
-mod write_keys;
+mod write_to_cache;
 
 use std::sync::Arc;
 
@@ -64,11 +64,13 @@ pub(crate) trait Kernels: Backend {
 /// The operations without a gradient.
 #[backend_extension(Flex)]
 pub(crate) trait Steps: Backend {
-    fn write_keys(
-        cache: FloatTensor<Self>,
+    fn write_to_cache(
+        keys_cache: FloatTensor<Self>,
+        values_cache: FloatTensor<Self>,
         keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
         start: usize,
-    ) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
     fn adamw(
         weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
@@ -79,8 +81,15 @@ pub(crate) trait Steps: Backend {
 }
 
 impl Steps for Flex {
-    fn write_keys(cache: FlexTensor, keys: FlexTensor, start: usize) -> FlexTensor {
-        write_keys::write_keys(cache, &keys, start)
+    fn write_to_cache(
+        keys_cache: FlexTensor,
+        values_cache: FlexTensor,
+        keys: FlexTensor,
+        values: FlexTensor,
+        start: usize,
+    ) -> (FlexTensor, FlexTensor) {
+        let cache = [keys_cache, values_cache];
+        write_to_cache::write_to_cache(cache, [&keys, &values], start).into()
     }
 
     fn adamw(

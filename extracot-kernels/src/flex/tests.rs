@@ -391,7 +391,15 @@ fn products_without_inner_values_are_zero() {
 }
 
 #[test]
-fn keys_are_written_where_they_belong_and_what_others_hold_is_spared() {
+fn what_is_new_is_written_where_it_belongs_and_what_others_hold_is_spared() {
+    let cache_of = |shape: [usize; 4]| {
+        let keys = numbers::<4>(1, shape).inner();
+        [
+            keys.clone(),
+            numbers(3, shape).inner().swap_dims(2, 3) * 1.0,
+        ]
+    };
+    let all = |cache: [Tensor<4>; 2]| cache.map(floats);
     for (shape, n_new, start) in [
         ([3, 2, 8, 32], 1, 0),
         ([3, 2, 8, 32], 1, 31),
@@ -400,22 +408,23 @@ fn keys_are_written_where_they_belong_and_what_others_hold_is_spared() {
         ([2, 2, 4, 6], 0, 6),
     ] {
         let [batch, n_heads, head_dim, _] = shape;
-        let cache = numbers::<4>(1, shape).inner();
-        // As a projection gives them, and as the rotation does.
-        let keys = numbers::<4>(2, [batch, n_new, n_heads, head_dim])
-            .inner()
-            .swap_dims(1, 2);
-        let expected = floats(plain::write_keys(cache.clone(), keys.clone(), start));
-        let before = floats(cache.clone());
-        let held = crate::write_keys(cache.clone(), keys.clone(), start);
-        assert_eq!(floats(held), expected, "{shape:?}");
-        assert_eq!(floats(cache.clone()), before);
-        let own = crate::write_keys(cache, keys.clone() * 1.0, start);
-        assert_eq!(floats(own), expected, "{shape:?}");
+        let cache = cache_of(shape);
+        // As a projection gives them.
+        let new = [2, 4].map(|seed| {
+            let new = numbers::<4>(seed, [batch, n_new, n_heads, head_dim]);
+            new.inner().swap_dims(1, 2)
+        });
+        let expected = all(plain::write_to_cache(cache.clone(), new.clone(), start));
+        let before = all(cache.clone());
+        let held = crate::write_to_cache(cache.clone(), new.clone(), start);
+        assert_eq!(all(held), expected, "{shape:?}");
+        assert_eq!(all(cache.clone()), before);
+        let own = crate::write_to_cache(cache, new.map(|new| new * 1.0), start);
+        assert_eq!(all(own), expected, "{shape:?}");
     }
     let full = std::panic::catch_unwind(|| {
-        let cache = numbers::<4>(1, [1, 1, 2, 4]).inner();
-        crate::write_keys(cache.clone(), cache.swap_dims(2, 3), 1)
+        let new = || numbers::<4>(1, [1, 1, 4, 2]).inner();
+        crate::write_to_cache(cache_of([1, 1, 2, 4]), [new(), new()], 1)
     });
     assert!(full.is_err());
 }
@@ -473,9 +482,9 @@ fn results_are_the_same_bytes_on_one_and_two_threads() {
         let mixed = ops::attention(q.clone(), k.clone(), v.clone(), &seen);
         let plain = plain::attention(q, k, v, &seen);
         let (mixed, plain) = (floats(mixed), floats(plain));
-        let cache = numbers::<4>(4, [64, 2, 32, 96]).inner();
-        let keys = numbers::<4>(5, [64, 2, 1, 32]).inner();
-        let written = floats(crate::write_keys(cache, keys, 40));
+        let cache = [[64, 2, 32, 96], [64, 2, 96, 32]].map(|shape| numbers::<4>(4, shape).inner());
+        let new = [5, 6].map(|seed| numbers::<4>(seed, [64, 2, 1, 32]).inner());
+        let written = crate::write_to_cache(cache, new, 40).map(floats);
         let moved = mixed.iter().zip(&plain).map(|(a, b)| (a - b).abs());
         assert!(moved.fold(0.0, f32::max) < 1e-5);
         (mixed, written)
