@@ -40,45 +40,65 @@ pub fn on_workers<R: Send>(
 
 #[cfg(feature = "flex")]
 mod pool {
-    use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
 
     use rayon::Yield;
 
-    /// How often a thread without work pauses before it looks again.
+    /// How often a thread without work pauses before it lets others have its core.
     const PAUSES: usize = 16;
+    /// How long the threads may take to wake up before work begins without them.
+    const WAKE_UP: Duration = Duration::from_millis(1);
 
-    thread_local! {
-        /// Calls of `work` under way on this thread.
-        static N_CALLS: Cell<usize> = const { Cell::new(0) };
+    /// The calls of `work` of one [`on_workers`], and the threads that stay awake for them.
+    struct Calls {
+        n_left: AtomicUsize,
+        n_awake: AtomicUsize,
+        has_begun: AtomicBool,
+    }
+
+    impl Calls {
+        /// Helps other threads, until no call is left.
+        ///
+        /// A thread that waits for a piece of an operation takes up other jobs, this one too, and could not go on with
+        /// the piece. So whoever comes when work has begun goes away: below the others there is nothing that a call
+        /// of these waits for.
+        fn stay_awake(&self) {
+            self.n_awake.fetch_add(1, Ordering::SeqCst);
+            if self.has_begun.load(Ordering::SeqCst) {
+                return;
+            }
+            while self.n_left.load(Ordering::Acquire) > 0 {
+                if rayon::yield_now() != Some(Yield::Executed) {
+                    (0..PAUSES).for_each(|_| std::hint::spin_loop());
+                    std::thread::yield_now();
+                }
+            }
+        }
+
+        /// Wakes the threads of the pool that have nothing to do.
+        fn wake(self: &Arc<Self>) {
+            let calls = self.clone();
+            rayon::spawn_broadcast(move |_| calls.stay_awake());
+            // A thread of the pool does not wait for itself.
+            let here = usize::from(rayon::current_thread_index().is_some());
+            let n_others = rayon::current_num_threads() - here;
+            let start = Instant::now();
+            while self.n_awake.load(Ordering::SeqCst) < n_others && start.elapsed() < WAKE_UP {
+                // They may need this core.
+                std::thread::yield_now();
+            }
+            self.has_begun.store(true, Ordering::SeqCst);
+        }
     }
 
     /// One call, counted until it returns or panics.
-    struct Call<'a>(&'a AtomicUsize);
-
-    impl<'a> Call<'a> {
-        fn start(n_left: &'a AtomicUsize) -> Self {
-            N_CALLS.set(N_CALLS.get() + 1);
-            Self(n_left)
-        }
-    }
+    struct Call<'a>(&'a Calls);
 
     impl Drop for Call<'_> {
         fn drop(&mut self) {
-            N_CALLS.set(N_CALLS.get() - 1);
-            self.0.fetch_sub(1, Ordering::Release);
-        }
-    }
-
-    /// Helps other threads, until no call is left. Not within a call: that one could not go on.
-    fn stay_awake(n_left: &AtomicUsize) {
-        if N_CALLS.get() > 0 {
-            return;
-        }
-        while n_left.load(Ordering::Acquire) > 0 {
-            if rayon::yield_now() != Some(Yield::Executed) {
-                (0..PAUSES).for_each(|_| std::hint::spin_loop());
-            }
+            self.0.n_left.fetch_sub(1, Ordering::Release);
         }
     }
 
@@ -89,16 +109,21 @@ mod pool {
     ) -> Vec<R> {
         let n_workers = n_workers.min(rayon::current_num_threads());
         let mut results: Vec<Option<R>> = (0..n_workers).map(|_| None).collect();
-        let (work, n_left) = (&work, &AtomicUsize::new(n_workers));
+        let calls = Arc::new(Calls {
+            n_left: AtomicUsize::new(n_workers),
+            n_awake: AtomicUsize::new(0),
+            has_begun: AtomicBool::new(false),
+        });
+        if stays_awake {
+            calls.wake();
+        }
+        let (work, calls) = (&work, &*calls);
         rayon::scope(|scope| {
             for result in &mut results {
                 scope.spawn(move |_| {
-                    let _call = Call::start(n_left);
+                    let _call = Call(calls);
                     *result = Some(work());
                 });
-            }
-            if stays_awake {
-                scope.spawn_broadcast(move |_, _| stay_awake(n_left));
             }
         });
         results.into_iter().flatten().collect()
@@ -138,37 +163,79 @@ mod tests {
             found
         };
         for (n_threads, expected) in [(4, vec![0, 1, 2]), (1, vec![0])] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
-            assert_eq!(pool.build().unwrap().install(called), expected);
+            assert_eq!(pool_of(n_threads).install(called), expected);
+        }
+    }
+
+    fn pool_of(n_threads: usize) -> rayon::ThreadPool {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+        pool.build().unwrap()
+    }
+
+    /// What a call gives, which may not take for ever.
+    fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(call()));
+        let found = receiver.recv_timeout(std::time::Duration::from_secs(60));
+        found.expect("an answer within a minute")
+    }
+
+    fn shared_sum() -> usize {
+        let rows: Vec<usize> = (0..1000).collect();
+        map_rows(&rows, 1 << 20, |row| row + 1).iter().sum()
+    }
+
+    #[test]
+    fn a_panic_of_one_worker_ends_all() {
+        let has_failed = in_time(|| {
+            let n_calls = AtomicUsize::new(0);
+            let work = || match n_calls.fetch_add(1, Ordering::Relaxed) {
+                0 => panic!("on purpose"),
+                _ => shared_sum(),
+            };
+            let call = || pool_of(2).install(|| on_workers(&Device::flex(), 2, work));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err()
+        });
+        assert!(has_failed);
+    }
+
+    #[test]
+    fn calls_may_share_a_pool_and_be_within_each_other() {
+        for n_threads in [1, 2, 3, 5] {
+            let found = in_time(move || {
+                let pool = pool_of(n_threads);
+                let nested = || {
+                    on_workers(&Device::flex(), 2, shared_sum)
+                        .iter()
+                        .sum::<usize>()
+                };
+                let sums = || pool.install(|| on_workers(&Device::flex(), 3, nested));
+                std::thread::scope(|scope| {
+                    let caller = || (0..30).flat_map(|_| sums()).collect::<Vec<_>>();
+                    let callers = [(); 3].map(|()| scope.spawn(caller));
+                    callers.map(|caller| caller.join().unwrap()).concat()
+                })
+            });
+            let expected = 500_500 * n_threads.min(2);
+            assert_eq!(
+                found,
+                vec![expected; 3 * 30 * n_threads.min(3)],
+                "{n_threads}"
+            );
         }
     }
 
     #[test]
-    fn a_panic_ends_all_workers_and_calls_may_share_a_pool() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
-        let pool = pool.build().unwrap();
-        let device = Device::flex();
-        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            pool.install(|| on_workers(&device, 1, || panic!("on purpose")))
-        }));
-        assert!(failed.is_err());
-        // Three callers at once, each with a worker whose operations are shared among the threads.
-        let rows: Vec<usize> = (0..1000).collect();
-        let sums = || {
-            let work = || {
-                map_rows(&rows, 1 << 20, |row| row + 1)
-                    .iter()
-                    .sum::<usize>()
-            };
-            pool.install(|| on_workers(&device, 2, work))
-        };
-        std::thread::scope(|scope| {
-            let callers = [(); 3].map(|()| scope.spawn(|| (0..50).map(|_| sums()).collect()));
-            for caller in callers {
-                let found: Vec<Vec<usize>> = caller.join().unwrap();
-                assert_eq!(found, vec![vec![500_500; 2]; 50]);
-            }
+    fn a_thread_that_does_something_else_is_not_waited_for() {
+        let found = in_time(|| {
+            let pool = pool_of(2);
+            let (sender, receiver) = std::sync::mpsc::channel::<()>();
+            pool.spawn(move || receiver.recv().unwrap());
+            let found = pool.install(|| on_workers(&Device::flex(), 1, || 7));
+            sender.send(()).unwrap();
+            found
         });
+        assert_eq!(found, [7]);
     }
 
     #[test]

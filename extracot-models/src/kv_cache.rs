@@ -99,6 +99,12 @@ impl KvCache {
         keys: Tensor<4>,
         values: Tensor<4>,
     ) -> (Tensor<4>, Tensor<4>) {
+        let end = self.n_slots + keys.dims()[2];
+        assert!(
+            end <= self.capacity,
+            "{end} tokens exceed the cache's {}",
+            self.capacity
+        );
         // Taken out, so that nothing else holds the buffers and they are written in place: what this returns is
         // dropped by then.
         let layer = self.layers.remove(layer_idx);

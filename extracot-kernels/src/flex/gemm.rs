@@ -184,13 +184,15 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
 /// bits, so that a row comes out the same whatever is beside it; it may be a little slower for many rows. Rows or
 /// columns of `b` lie in one piece.
 ///
-/// An exception are small weights in columns, where `gemm` adds in another order if the result has at most 256
-/// elements: a row of 129 columns or more that is alone.
+/// The exception is a row alone with small weights in more than 256 columns that lie in one piece each, for which
+/// `gemm` has an order of its own.
 pub(super) fn steady_product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let [k, n] = b.dims;
     // For one or two inner values, and for one column, `gemm` has kernels of their own.
     let is_long = k > LONGEST_CHAIN;
-    if swapped::applies(&a, &b) || is_long && swapped::is_possible(&a, &b) {
+    // Up to 256 elements of a result with weights in columns are sums of lanes in `gemm`.
+    let is_narrow = n <= 256;
+    if swapped::applies(&a, &b) || (is_long || is_narrow) && swapped::is_possible(&a, &b) {
         product_by(Kernel::Swapped, a, b)
     } else if b.has_slices_as_rows() && (is_long || k <= 2 || n == 1) {
         product_by(Kernel::FewRows, a, b)
@@ -268,7 +270,7 @@ pub(super) fn few_rows_into<const IS_FUSED: bool>(
     let ([m, k], [_, n]) = (a.dims, b.dims);
     assert_eq!(k, b.dims[0], "the inner dimensions are the same");
     assert!(b.has_slices_as_rows(), "rows are slices");
-    assert!(fits(out.len(), [m, n], [n, 1]), "{m} x {n}");
+    assert_eq!(Some(out.len()), m.checked_mul(n), "{m} x {n}");
     if k == 0 {
         out.fill(0.0);
         return;

@@ -356,6 +356,8 @@ fn a_row_of_inference_does_not_depend_on_those_beside_it() {
         (rows(500, 1), 1),
         (rows(1200, 1), 1),
         (columns(500, 1), 1),
+        (columns(96, 12), 1),
+        (columns(96, 100), 1),
         (rows(96, 288), 1),
         (rows(512, 40), 1),
         (rows(2, 5), 1),

@@ -12,7 +12,8 @@ use crate::flex::chunks::is_in_pool;
 const WEIGHTS: usize = 1 << 17;
 /// Columns that one thread takes are a multiple of this.
 const PART_COLUMNS: usize = 64;
-/// Parts of a thread from 16 rows on, fewer below: a thread that wakes up late leaves some to the others.
+/// Parts of a thread from 8 rows on, one below: a thread that comes late leaves some to the others. Every part begins
+/// with weights that nobody asked for.
 const PARTS: usize = 2;
 /// Rows of a part: as many as the kernels for few rows are made for.
 pub(super) const PART_ROWS: usize = 64;
