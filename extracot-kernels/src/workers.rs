@@ -146,7 +146,8 @@ pub fn map_rows<T: Sync, R: Send>(
 }
 
 // Without the feature there is no device to work on.
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
