@@ -18,6 +18,7 @@
 
 mod adamw;
 mod aligned;
+mod exp;
 #[cfg(feature = "flex")]
 mod flex;
 mod ops;
@@ -31,7 +32,7 @@ mod write_to_cache;
 pub use adamw::{AdamWStep, adamw};
 pub use aligned::LineAligned;
 pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
-pub use sampling_weights::{largest_logit, sampling_total, sampling_weights};
+pub use sampling_weights::{first_equal, greedy_total, largest_logit, sampling_weights};
 pub use visible::{MASKED, VisibleKeys};
 pub use workers::{map_rows, on_workers};
 pub use write_to_cache::write_to_cache;

@@ -1,5 +1,6 @@
 //! The weights by which a token is drawn.
 
+use crate::exp::{exp_f32, exp_f64};
 use crate::vectorized::vectorized;
 
 /// Lanes of a sum: f64 values of the widest registers.
@@ -14,57 +15,82 @@ const LANES: usize = 8;
 ///
 /// # Source
 ///
-/// Our own choice; the exponential is a Taylor sum behind an argument reduction by Cody and Waite.
+/// Our own choice.
 pub fn sampling_weights(logits: &[f32], (largest, scale): (f32, f64), weights: &mut [f64]) -> f64 {
     assert_eq!(logits.len(), weights.len(), "one weight per logit");
+    let largest = f64::from(largest);
     vectorized(
         #[inline(always)]
         || {
+            // In two loops: one that did both is not vectorized.
+            for (out, logit) in weights.iter_mut().zip(logits) {
+                *out = exp_f64((f64::from(*logit) - largest) * scale);
+            }
             let mut lanes = [0.0; LANES];
-            weigh(logits, (largest, scale), weights, &mut lanes);
-            lanes.iter().sum()
-        },
-    )
-}
-
-/// The sum alone, the same to the last bit.
-pub fn sampling_total(logits: &[f32], (largest, scale): (f32, f64)) -> f64 {
-    /// A multiple of the lanes, so that every weight is added in the same lane.
-    const PART: usize = 512;
-    vectorized(
-        #[inline(always)]
-        || {
-            let (mut lanes, mut weights) = ([0.0; LANES], [0.0; PART]);
-            for logits in logits.chunks(PART) {
-                let weights = &mut weights[..logits.len()];
-                weigh(logits, (largest, scale), weights, &mut lanes);
+            let (chunks, rest) = weights.as_chunks::<LANES>();
+            for chunk in chunks {
+                for (lane, weight) in lanes.iter_mut().zip(chunk) {
+                    *lane += weight;
+                }
+            }
+            for (lane, weight) in lanes.iter_mut().zip(rest) {
+                *lane += weight;
             }
             lanes.iter().sum()
         },
     )
 }
 
-/// Writes the weights and adds them to the lanes, in two loops: one that did both is not vectorized.
+/// The sum of `e^(logit - largest)` alone, within a millionth of it: exponentials are f32, and sums of so many of
+/// them that f32 holds.
+pub fn greedy_total(logits: &[f32], largest: f32) -> f64 {
+    const PART: usize = 512;
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut total = 0.0;
+            for part in logits.chunks(PART) {
+                total += f64::from(total_f32(part, largest));
+            }
+            total
+        },
+    )
+}
+
 #[inline(always)]
-fn weigh(
-    logits: &[f32],
-    (largest, scale): (f32, f64),
-    weights: &mut [f64],
-    lanes: &mut [f64; LANES],
-) {
-    let largest = f64::from(largest);
-    for (out, logit) in weights.iter_mut().zip(logits) {
-        *out = exp((f64::from(*logit) - largest) * scale);
-    }
-    let (chunks, rest) = weights.as_chunks::<LANES>();
+fn total_f32(logits: &[f32], largest: f32) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0; LANES];
+    let (chunks, rest) = logits.as_chunks::<LANES>();
     for chunk in chunks {
-        for (lane, weight) in lanes.iter_mut().zip(chunk) {
-            *lane += weight;
+        for (lane, logit) in lanes.iter_mut().zip(chunk) {
+            *lane += exp_f32(logit - largest);
         }
     }
-    for (lane, weight) in lanes.iter_mut().zip(rest) {
-        *lane += weight;
+    for (lane, logit) in lanes.iter_mut().zip(rest) {
+        *lane += exp_f32(logit - largest);
     }
+    lanes.iter().sum()
+}
+
+/// The place of the first logit that equals `value`.
+pub fn first_equal(logits: &[f32], value: f32) -> Option<usize> {
+    const CHUNK: usize = 64;
+    let is_equal = |logit: &f32| *logit == value;
+    let chunk = vectorized(
+        #[inline(always)]
+        || {
+            // All of a chunk: a loop that ends early is not vectorized.
+            let mut chunks = logits.chunks(CHUNK);
+            chunks.position(|chunk| {
+                chunk
+                    .iter()
+                    .fold(false, |found, logit| found | is_equal(logit))
+            })
+        },
+    )?;
+    let place = logits[chunk * CHUNK..].iter().position(is_equal)?;
+    Some(chunk * CHUNK + place)
 }
 
 /// The largest of the logits, or `None` if one is not finite or there are none.
@@ -90,42 +116,6 @@ pub fn largest_logit(logits: &[f32]) -> Option<f32> {
     )
 }
 
-/// `1 / n!` from the highest power down.
-const COEFFICIENTS: [f64; 12] = [
-    1.0 / 6_227_020_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 39_916_800.0,
-    1.0 / 3_628_800.0,
-    1.0 / 362_880.0,
-    1.0 / 40_320.0,
-    1.0 / 5_040.0,
-    1.0 / 720.0,
-    1.0 / 120.0,
-    1.0 / 24.0,
-    1.0 / 6.0,
-    0.5,
-];
-
-/// `e^x` for `x <= 0`.
-#[inline(always)]
-fn exp(x: f64) -> f64 {
-    // Adding this rounds to whole numbers, which the low bits then hold.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    // Few enough digits that a multiple is exact.
-    const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
-    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let shifted = x * std::f64::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = COEFFICIENTS[0];
-    for coefficient in &COEFFICIENTS[1..] {
-        p = p * r + coefficient;
-    }
-    let y = p * (r * r) + r + 1.0;
-    let power_of_two = f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52));
-    if x < -708.0 { 0.0 } else { y * power_of_two }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +137,6 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(sampling_total(&logits, (0.0, scale)), total);
             let expected: f64 = weights.iter().sum();
             assert!((total / expected - 1.0).abs() < 1e-14);
         }
@@ -169,6 +158,38 @@ mod tests {
                 for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                     assert_eq!(with(bad), None, "{bad} at {place} of {n}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_total_alone_is_that_of_the_weights_within_a_millionth() {
+        for (n, step) in [
+            (1, 1.0),
+            (37, 0.5),
+            (20_003, 0.0),
+            (150_000, 0.0001),
+            (20_003, 0.037),
+        ] {
+            let logits: Vec<f32> = (0..n).map(|i| 7.5 - i as f32 * step).collect();
+            let expected = sampling_weights(&logits, (7.5, 1.0), &mut vec![0.0; n]);
+            let total = greedy_total(&logits, 7.5);
+            assert!(
+                (total / expected - 1.0).abs() < 1e-6,
+                "{total} for {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_equal_logit_is_found() {
+        assert_eq!(first_equal(&[], 1.0), None);
+        for n in [1, 63, 64, 65, 200] {
+            for place in 0..n {
+                let mut logits = vec![0.0; n];
+                logits[place..].fill(2.0);
+                assert_eq!(first_equal(&logits, 2.0), Some(place), "{place} of {n}");
+                assert_eq!(first_equal(&logits, 3.0), None);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One token from one row of logits, with a random number that depends on its place only.
 
 use extracot_core::{SamplingParams, Seed};
-use extracot_kernels::{largest_logit, sampling_total, sampling_weights};
+use extracot_kernels::{first_equal, greedy_total, largest_logit, sampling_weights};
 
 /// A sampled token.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,10 +28,9 @@ pub fn uniform(sample_seed: Seed, position: usize) -> f64 {
 /// - `logits`: `[vocab]`, not empty
 pub fn sample_token(logits: &[f32], params: &SamplingParams, u: f64) -> Option<SampledToken> {
     let best = largest_logit(logits)?;
-    let is_best = |logit: &f32| *logit == best;
     let (chosen, scale, total) = if params.temperature == 0.0 {
-        let total = sampling_total(logits, (best, 1.0));
-        (logits.iter().position(is_best)?, 1.0, total)
+        let total = greedy_total(logits, best);
+        (first_equal(logits, best)?, 1.0, total)
     } else {
         let scale = 1.0 / params.temperature;
         let mut weights = vec![0.0; logits.len()];
@@ -43,7 +42,7 @@ pub fn sample_token(logits: &[f32], params: &SamplingParams, u: f64) -> Option<S
             (draw(kept, u * total).unwrap_or(ids[0]), scale, total)
         } else {
             let all = weights.iter().copied().enumerate();
-            let chosen = draw(all, u * total).or_else(|| logits.iter().position(is_best))?;
+            let chosen = draw(all, u * total).or_else(|| first_equal(logits, best))?;
             (chosen, scale, total)
         }
     };
@@ -111,6 +110,12 @@ mod tests {
     fn greedy_takes_the_first_of_the_largest_and_bad_logits_are_told() {
         assert_eq!(token(&[1.0, 2.0, 2.0], 0.0, 0.9).unwrap().id, 1);
         assert_eq!(token(&[1.0, f32::NAN], 1.0, 0.5), None);
+        assert_eq!(token(&[1.0, f32::NAN], 0.0, 0.5), None);
+        // 4 of 1 + 2 + 4.
+        let logprob = token(&[1.0_f32, 2.0, 4.0].map(f32::ln), 0.0, 0.9)
+            .unwrap()
+            .logprob;
+        assert!((logprob - (4.0_f32 / 7.0).ln()).abs() < 1e-6);
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub(super) use backward::tracked;
 
 use super::chunks::for_each3_of;
 use super::gemm::{Matrix, few_rows_into, forwards, matrix_at, matrix_with, product_into};
-use super::simd::{LANES, exp, map_sum, max};
+use super::simd::{LANES, map_sum, max};
 use super::tensor;
+use crate::exp::exp_f32;
 use crate::vectorized::vectorized;
 use crate::visible::{Block, Ranges};
 
@@ -229,7 +230,7 @@ fn softmax(scores: &mut [f32]) {
     let total = map_sum(
         scores,
         #[inline(always)]
-        |score| exp(score - largest),
+        |score| exp_f32(score - largest),
     );
     let inverse = 1.0 / total;
     for score in scores {

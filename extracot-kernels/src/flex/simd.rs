@@ -1,39 +1,15 @@
 //! What vectorized loops are made of. Sums are taken in a fixed number of lanes, so that a result does not
 //! depend on the width of the registers.
 
+use crate::exp::exp_f32;
+
 /// Lanes of a sum: f32 values of the widest registers.
 pub(super) const LANES: usize = 16;
-
-/// `e^x` for `x <= 0` or barely above, within 2 units of the last place; 0 below -87.3, where results are
-/// no longer normal numbers. NaN stays NaN.
-///
-/// # Source
-///
-/// Argument reduction by Cody and Waite, coefficients of Cephes' `expf`.
-#[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
-    // Adding this rounds to whole numbers, which the low bits then hold.
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * LN2_HIGH - n * LN2_LOW;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 0.166_666_65;
-    p = p * r + 0.5;
-    let y = p * (r * r) + r + 1.0;
-    let power_of_two = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    if x < -87.3 { 0.0 } else { y * power_of_two }
-}
 
 /// `1 / (1 + e^-x)`
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_f32(-x.abs());
     let numerator = if x >= 0.0 { 1.0 } else { e };
     numerator / (1.0 + e)
 }

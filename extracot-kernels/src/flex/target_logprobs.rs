@@ -11,8 +11,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 
 use super::chunks::{for_each, for_each_of, part, rows_per_chunk};
-use super::simd::{exp, max, sum};
+use super::simd::{max, sum};
 use super::{tensor, to_overwrite, values, values_mut};
+use crate::exp::exp_f32;
 use crate::vectorized::vectorized;
 
 /// Log-probabilities of the targets, and `log sum exp` of every row.
@@ -33,7 +34,7 @@ pub(super) fn forward(logits: &FlexTensor, targets: &[i32]) -> (FlexTensor, Vec<
                     let total = sum(
                         logits,
                         #[inline(always)]
-                        |logit| exp(logit - largest),
+                        |logit| exp_f32(logit - largest),
                     );
                     *normalizer = largest + total.ln();
                 }
@@ -67,7 +68,7 @@ fn backward(
                 let rows = grad.iter().zip(normalizers);
                 for (logits, (grad, normalizer)) in logits.chunks_exact_mut(vocab).zip(rows) {
                     for logit in logits {
-                        *logit = -grad * exp(*logit - normalizer);
+                        *logit = -grad * exp_f32(*logit - normalizer);
                     }
                 }
             },

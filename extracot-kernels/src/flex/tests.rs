@@ -4,6 +4,7 @@
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData, s};
 
 use super::simd;
+use crate::exp::exp_f32;
 use crate::{VisibleKeys, ops, plain};
 
 /// Numbers in [-2, 2) that look random.
@@ -119,12 +120,12 @@ fn the_exponential_is_within_two_units_of_the_last_place() {
         let x = -(step as f32) * 1e-4;
         let exact = f64::from(x).exp();
         let unit = exact.log2().floor().exp2() * f64::from(f32::EPSILON);
-        worst = worst.max((f64::from(simd::exp(x)) - exact).abs() / unit);
+        worst = worst.max((f64::from(exp_f32(x)) - exact).abs() / unit);
     }
     assert!(worst < 2.0, "{worst}");
-    assert_eq!((simd::exp(0.0), simd::exp(-0.0)), (1.0, 1.0));
-    assert_eq!((simd::exp(-1e9), simd::exp(f32::NEG_INFINITY)), (0.0, 0.0));
-    assert!(simd::exp(f32::NAN).is_nan());
+    assert_eq!((exp_f32(0.0), exp_f32(-0.0)), (1.0, 1.0));
+    assert_eq!((exp_f32(-1e9), exp_f32(f32::NEG_INFINITY)), (0.0, 0.0));
+    assert!(exp_f32(f32::NAN).is_nan());
     assert_eq!((simd::sigmoid(200.0), simd::sigmoid(-200.0)), (1.0, 0.0));
 }
 

@@ -64,7 +64,11 @@ fn line_of(path: &str, key: &str, separator: char) -> Option<String> {
 }
 
 fn malloc() -> String {
-    let settings = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
+    let settings = [
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TRIM_THRESHOLD_",
+        "GLIBC_TUNABLES",
+    ];
     let settings = settings.map(|name| {
         let value = std::env::var(name).unwrap_or_else(|_| "default".to_owned());
         format!("{name}={value}")
