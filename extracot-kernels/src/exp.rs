@@ -65,3 +65,23 @@ pub(crate) fn exp_f64(x: f64) -> f64 {
     let power_of_two = f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52));
     if x < -708.0 { 0.0 } else { y * power_of_two }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_is_within_two_units_of_the_last_place() {
+        let mut worst = 0.0_f64;
+        for step in 0..873_000 {
+            let x = -(step as f32) * 1e-4;
+            let exact = f64::from(x).exp();
+            let unit = exact.log2().floor().exp2() * f64::from(f32::EPSILON);
+            worst = worst.max((f64::from(exp_f32(x)) - exact).abs() / unit);
+        }
+        assert!(worst < 2.0, "{worst}");
+        assert_eq!((exp_f32(0.0), exp_f32(-0.0)), (1.0, 1.0));
+        assert_eq!((exp_f32(-1e9), exp_f32(f32::NEG_INFINITY)), (0.0, 0.0));
+        assert!(exp_f32(f32::NAN).is_nan());
+    }
+}

@@ -4,7 +4,6 @@
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData, s};
 
 use super::simd;
-use crate::exp::exp_f32;
 use crate::{VisibleKeys, ops, plain};
 
 /// Numbers in [-2, 2) that look random.
@@ -114,18 +113,7 @@ fn visible(n_rows: usize, n_queries: usize, n_keys: usize) -> VisibleKeys {
 }
 
 #[test]
-fn the_exponential_is_within_two_units_of_the_last_place() {
-    let mut worst = 0.0_f64;
-    for step in 0..873_000 {
-        let x = -(step as f32) * 1e-4;
-        let exact = f64::from(x).exp();
-        let unit = exact.log2().floor().exp2() * f64::from(f32::EPSILON);
-        worst = worst.max((f64::from(exp_f32(x)) - exact).abs() / unit);
-    }
-    assert!(worst < 2.0, "{worst}");
-    assert_eq!((exp_f32(0.0), exp_f32(-0.0)), (1.0, 1.0));
-    assert_eq!((exp_f32(-1e9), exp_f32(f32::NEG_INFINITY)), (0.0, 0.0));
-    assert!(exp_f32(f32::NAN).is_nan());
+fn the_sigmoid_ends_at_0_and_1() {
     assert_eq!((simd::sigmoid(200.0), simd::sigmoid(-200.0)), (1.0, 0.0));
 }
 
