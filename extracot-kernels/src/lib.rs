@@ -21,6 +21,7 @@ mod aligned;
 mod exp;
 #[cfg(feature = "flex")]
 mod flex;
+mod large_pages;
 mod ops;
 pub mod plain;
 mod sampling_weights;
@@ -31,6 +32,7 @@ mod write_to_cache;
 
 pub use adamw::{AdamWStep, adamw};
 pub use aligned::LineAligned;
+pub use large_pages::prefer_large_pages;
 pub use ops::{attention, linear, rms_norm, rotate_heads, silu_gate, target_logprobs};
 pub use sampling_weights::{first_equal, greedy_total, largest_logit, sampling_weights};
 pub use visible::{MASKED, VisibleKeys};

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, ExecutionError, Int, Tensor, TensorData};
 use extracot_core::{
     FinishReason, Prompt, Rollout, RolloutEngine, RolloutGroup, SamplingParams, Seed, Tokenizer,
 };
-use extracot_kernels::{map_rows, on_workers};
+use extracot_kernels::{map_rows, on_workers, prefer_large_pages};
 
 use crate::sampling::{sample_token, uniform};
 use crate::{CausalLm, ModelError, RaggedBatch};
@@ -15,6 +15,8 @@ use crate::{CausalLm, ModelError, RaggedBatch};
 const PAD: i32 = 0;
 /// Finished rows are dropped from the batch once at most this share of it is still running.
 const COMPACT_BELOW: f64 = 0.7;
+/// Rows from which on a rollout asks for large pages: with fewer, it may end before what that takes is won.
+const ROWS_FOR_LARGE_PAGES: usize = 8;
 
 /// Where generation of a row ends before its limit.
 #[derive(Clone, Default)]
@@ -120,6 +122,9 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
     ) -> Result<Vec<RolloutGroup>, ModelError> {
         for prompt in prompts {
             self.check_prompt(prompt, params)?;
+        }
+        if prompts.len() * params.group_size >= ROWS_FOR_LARGE_PAGES {
+            prefer_large_pages(self.model);
         }
         // burn 0.22 with fusion gives other threads wrong values of what this one has queued.
         self.device.flush().map_err(device_error)?;

@@ -5,6 +5,8 @@ mod adamw;
 mod attention;
 mod chunks;
 mod gemm;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+pub(crate) mod large_pages;
 mod linear;
 mod prefetch;
 mod rms_norm;
