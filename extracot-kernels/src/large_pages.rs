@@ -10,10 +10,10 @@ use burn::module::Module;
 /// tenth faster in large pages. No result depends on it.
 ///
 /// Moving takes one to three milliseconds per MiB, and next to nothing if the weights are there already: they stay
-/// where they are when [`adamw`](crate::adamw) overwrites them. Less than 16 MiB, and weights of other devices, are
-/// left alone. It takes Linux 6.1 or later with glibc on x86-64, whatever
-/// `/sys/kernel/mm/transparent_hugepage/enabled` says. Elsewhere, or where the system has no large page to give, weights
-/// stay in small ones.
+/// where they are when [`adamw`](crate::adamw) overwrites them. Left alone are less than 16 MiB, quantized weights, those
+/// that wait for their first use, and those of other devices or with autodiff. It takes Linux 6.1 or later with glibc on
+/// x86-64, whatever `/sys/kernel/mm/transparent_hugepage/enabled` says. Elsewhere, where the process may have none
+/// (`prctl`), or where the system has no large page to give, weights stay in small ones.
 ///
 /// Our choice: `docs/decisions/0019-large-pages.md`.
 pub fn prefer_large_pages<M: Module>(model: &M) {

@@ -15,6 +15,8 @@ use burn::tensor::Tensor;
 const PAGE: usize = 1 << 21;
 /// Bytes of weights below which small pages cost nothing.
 const LEAST: usize = 1 << 24;
+/// Pages that the system has no memory for before it is asked for no more: each makes it look for long.
+const REFUSALS: usize = 4;
 
 /// The addresses of weights.
 #[derive(Default)]
@@ -22,6 +24,10 @@ struct Blocks(Vec<Range<usize>>);
 
 impl ModuleVisitor for Blocks {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // One that waits for its first use would draw its values now, out of order.
+        if !param.is_initialized() {
+            return;
+        }
         if let Ok(weights) = param.val().try_into_primitive::<Flex>() {
             self.0.push(addresses(&weights));
         }
@@ -37,16 +43,37 @@ pub(crate) fn prefer_large_pages<M: Module>(model: &M) {
     let mut blocks = Blocks::default();
     model.visit(&mut blocks);
     let Blocks(blocks) = blocks;
-    if blocks.iter().map(ExactSizeIterator::len).sum::<usize>() < LEAST {
-        return;
+    if blocks.iter().map(ExactSizeIterator::len).sum::<usize>() >= LEAST {
+        collapse(&pages_of(blocks));
     }
-    for pages in pages_of(blocks) {
-        let start = std::ptr::without_provenance_mut(pages.start);
-        // SAFETY: the call copies what is in these pages to another place of the machine's memory and maps the same
-        // addresses to it, whosever they are. Addresses without memory, or with one that cannot be moved, are
-        // passed over, of which the result tells; nothing is left to do about it.
-        unsafe { libc::madvise(start, pages.len(), libc::MADV_COLLAPSE) };
+}
+
+/// Moves ranges of large pages, and returns how many pages are where they should be then. One call for each: a call
+/// for several ends with the first that cannot be moved, as where memory of other kinds begins.
+fn collapse(ranges: &[Range<usize>]) -> usize {
+    let (mut n_moved, mut n_refused) = (0, 0);
+    for range in ranges {
+        for start in range.clone().step_by(PAGE) {
+            let page = std::ptr::without_provenance_mut(start);
+            // SAFETY: the call copies what is in this page to another place of the machine's memory and maps the same
+            // addresses to it, whosever they are. Where it cannot, it changes nothing and returns an error.
+            if unsafe { libc::madvise(page, PAGE, libc::MADV_COLLAPSE) } == 0 {
+                n_moved += 1;
+                continue;
+            }
+            let is_end = start == range.start || start + PAGE == range.end;
+            match std::io::Error::last_os_error().raw_os_error() {
+                Some(libc::EBUSY) => n_refused += 1,
+                // Said of addresses without memory too, which the ends of a range may have.
+                Some(libc::ENOMEM) if !is_end => n_refused += 1,
+                _ => {}
+            }
+            if n_refused == REFUSALS {
+                return n_moved;
+            }
+        }
     }
+    n_moved
 }
 
 /// The large pages that blocks lie in, in order. A block begins and ends somewhere in a page, and most are next to
@@ -80,6 +107,32 @@ mod tests {
         // Two in one page.
         assert_eq!(pages_of(vec![5..6, 7..8]), vec![0..PAGE]);
         assert!(pages_of(vec![]).is_empty());
+    }
+
+    /// So many large pages of memory of their own; the first `n_guarded` of them may not be touched.
+    fn mapped(n_pages: usize, n_guarded: usize) -> Range<usize> {
+        let bytes = (n_pages + 1) * PAGE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let may = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: memory that nothing else has, and never gives back; what is guarded lies within it.
+        unsafe {
+            let first = libc::mmap(std::ptr::null_mut(), bytes, may, flags, -1, 0);
+            assert_ne!(first, libc::MAP_FAILED);
+            let page = first.map_addr(|at| at.next_multiple_of(PAGE));
+            page.cast::<u8>().write_bytes(7, n_pages * PAGE);
+            let guarded = libc::mprotect(page, n_guarded * PAGE, libc::PROT_NONE);
+            assert_eq!(guarded, 0);
+            page.addr()..page.addr() + n_pages * PAGE
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_moved_keeps_nothing_else_from_it() {
+        // Not on a system that has no large pages.
+        let is_possible = collapse(&[mapped(1, 0)]) == 1;
+        let (guarded, free) = (mapped(4, 2), mapped(3, 0));
+        let n_moved = collapse(&[guarded.start..guarded.end + PAGE, free]);
+        assert!(n_moved >= 5 || !is_possible, "{n_moved} pages");
     }
 
     #[test]
