@@ -15,7 +15,9 @@ use crate::{CausalLm, ModelError, RaggedBatch};
 const PAD: i32 = 0;
 /// Finished rows are dropped from the batch once at most this share of it is still running.
 const COMPACT_BELOW: f64 = 0.7;
-/// Rows from which on a rollout asks for large pages: with fewer, it may end before what that takes is won.
+/// Decoding steps from which on a rollout asks for large pages: a tenth of fewer does not pay for moving the weights.
+const STEPS_FOR_LARGE_PAGES: usize = 512;
+/// And its rows: decoding of few gains next to nothing.
 const ROWS_FOR_LARGE_PAGES: usize = 8;
 
 /// Where generation of a row ends before its limit.
@@ -123,12 +125,14 @@ impl<M: CausalLm + Sync> RolloutEngine for LocalEngine<'_, M> {
         for prompt in prompts {
             self.check_prompt(prompt, params)?;
         }
-        if prompts.len() * params.group_size >= ROWS_FOR_LARGE_PAGES {
-            prefer_large_pages(self.model);
-        }
         // burn 0.22 with fusion gives other threads wrong values of what this one has queued.
         self.device.flush().map_err(device_error)?;
         let per_batch = (self.batch_rows / params.group_size.max(1)).max(1);
+        let n_rows = prompts.len() * params.group_size;
+        let n_steps = prompts.len().div_ceil(per_batch) * params.max_new_tokens;
+        if n_rows >= ROWS_FOR_LARGE_PAGES && n_steps >= STEPS_FOR_LARGE_PAGES {
+            prefer_large_pages(self.model);
+        }
         // Similar lengths share a batch: the padding is small.
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|idx| prompts[*idx].token_ids.len());
