@@ -17,8 +17,8 @@ const PAD: i32 = 0;
 const COMPACT_BELOW: f64 = 0.7;
 /// Decoding steps from which on a rollout asks for large pages: a tenth of fewer does not pay for moving the weights.
 const STEPS_FOR_LARGE_PAGES: usize = 512;
-/// And its rows: decoding of few gains next to nothing.
-const ROWS_FOR_LARGE_PAGES: usize = 8;
+/// Rows from which on a long rollout asks for large pages: decoding of fewer gains next to nothing.
+pub const ROWS_FOR_LARGE_PAGES: usize = 8;
 
 /// Where generation of a row ends before its limit.
 #[derive(Clone, Default)]

@@ -37,7 +37,7 @@ pub use checkpoint::PolicyCheckpoint;
 pub use classifier_checkpoint::{ClassifierCheckpoint, ClassifierConfig, FolderClassifier};
 pub use companions::CompanionFiles;
 pub use decoder::{Decoder, DecoderConfig, DecoderFamily, DecoderSize};
-pub use engine::{LocalEngine, StopRule};
+pub use engine::{LocalEngine, ROWS_FOR_LARGE_PAGES, StopRule};
 pub use error::ModelError;
 pub use hf_chat::HfChat;
 pub use hf_tokenizer::HfTokenizer;

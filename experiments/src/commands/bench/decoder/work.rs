@@ -8,16 +8,15 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use extracot_core::{Prompt, RolloutEngine, RolloutGroup, SamplingParams, Seed};
 use extracot_kernels::prefer_large_pages;
-use extracot_models::{CausalLm, Decoder, LocalEngine, RaggedBatch, StopRule};
+use extracot_models::{
+    CausalLm, Decoder, LocalEngine, ROWS_FOR_LARGE_PAGES, RaggedBatch, StopRule,
+};
 use extracot_train::batch::{Sequence, TokenBatch, completion_loss};
 use extracot_train::update::StepStats;
 use extracot_train::{UpdateConfig, Updater};
 
 use super::DecoderWork;
 use crate::commands::bench::measurement::{Measurement, repeat};
-
-/// As in [`LocalEngine`], which asks for large pages from so many rows on.
-const ROWS_OF_LONG_ROLLOUTS: usize = 8;
 
 /// Ids that look like a text.
 pub(super) fn token_ids(vocab: usize, n_tokens: usize) -> Vec<u32> {
@@ -182,7 +181,7 @@ pub(super) fn decode(
 ) -> Result<Measurement> {
     let prompts = prompts(work, rows, model.vocab_size());
     // What a long rollout begins with; the repetitions stand for one.
-    if rows.get() >= ROWS_OF_LONG_ROLLOUTS {
+    if rows.get() >= ROWS_FOR_LARGE_PAGES {
         prefer_large_pages(model);
     }
     let timings = repeat(repeats, || {
